@@ -1,0 +1,46 @@
+"""The lab's command line: python -m lab {setup,up,down,status}."""
+
+import argparse
+import sys
+
+from . import LabError, labs, system
+from .images import SUITES
+
+
+def _host(text: str) -> tuple[str, str]:
+    host, _, suite = text.partition("=")
+    if not host or suite not in SUITES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST=SUITE with one of {SUITES}")
+    return host, suite
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("setup", help="install what the lab needs on this machine")
+    up = commands.add_parser("up", help="start a lab, or add hosts to it")
+    up.add_argument("hosts", nargs="+", type=_host, metavar="HOST=SUITE")
+    down = commands.add_parser("down", help="remove hosts of a lab, or all of it")
+    down.add_argument("hosts", nargs="*", metavar="HOST")
+    status = commands.add_parser("status", help="show the containers of a lab")
+    for command in (up, down, status):
+        command.add_argument("--name", required=True, help="name of the lab")
+    options = parser.parse_args()
+    try:
+        match options.command:
+            case "setup":
+                system.setup()
+            case "up":
+                labs.up(options.name, dict(options.hosts))
+            case "down":
+                labs.down(options.name, options.hosts)
+            case "status":
+                labs.status(options.name)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Labs: a network with a provider and hosts of their own; several may exist at once."""
+
+import json
+import re
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from . import STATE, LabError, certificates, images, system
+from . import provider as provider_module
+from . import step
+from .host import exec, podman
+from .images import SUITES
+from .provider import Provider
+
+# Containers and networks of a lab are found by this label only: what has none is never touched.
+LABEL = "homelab-mail-lab"
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+HOST = re.compile(rf"{NAME.pattern}(?:\.{NAME.pattern})*")
+
+BOOT_SECONDS = 60
+
+
+def up(name: str, hosts: dict[str, str]) -> None:
+    """Bring up the lab with these hosts (HOST: SUITE); what is up already stays as it is."""
+    _check_names(name, *hosts)
+    for host, suite in hosts.items():
+        if suite not in SUITES:
+            raise LabError(f"{host}={suite}: no such suite; there are {', '.join(SUITES)}")
+        if host == "provider":
+            raise LabError("a host cannot be called provider: that is the lab's mail provider")
+    system.setup()
+    wanted = {"provider": images.PROVIDER} | hosts
+    present = {container["Names"][0]: container for container in _containers(name)}
+    for host, kind in wanted.items():
+        _check_image(name, host, kind, present.get(f"{name}-{host}"))
+    missing = {host: kind for host, kind in wanted.items() if f"{name}-{host}" not in present}
+    images.build_missing(set(missing.values()))
+    certificates.create(name, provider_module.NAMES)
+    _create_network(name)
+
+    def start(host: str) -> None:
+        container = present.get(f"{name}-{host}")
+        running = container is not None and container["State"] == "running"
+        with step(f"{name}-{host} ({wanted[host]}) {'was up' if running else 'is up'}"):
+            if container is None:
+                _create(name, host, wanted[host])
+            elif not running:
+                podman("start", f"{name}-{host}")
+            if not running:
+                _wait_for_boot(f"{name}-{host}")
+            if host == "provider":
+                Provider(name).reset()
+            else:
+                _trust(name, f"{name}-{host}")
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(start, wanted))
+
+
+def down(name: str, hosts: list[str]) -> None:
+    """Remove these hosts, or the whole lab."""
+    _check_names(name, *hosts)
+    present = {container["Names"][0] for container in _containers(name)}
+    targets = {f"{name}-{host}" for host in hosts} or present
+    if unknown := targets - present:
+        raise LabError(
+            f"the lab {name} has no {', '.join(sorted(unknown))}; "
+            f"it has {', '.join(sorted(present)) or 'nothing'}"
+        )
+    with step(f"removed {', '.join(sorted(targets)) or 'nothing'}"):
+        if targets:
+            podman("rm", "--force", "--time", "0", *sorted(targets))
+    if not hosts:
+        if _network_exists(name):
+            podman("network", "rm", name)
+        shutil.rmtree(STATE / name, ignore_errors=True)
+
+
+def status(name: str) -> None:
+    """Print one line per container of the lab."""
+    _check_names(name)
+    containers = _containers(name)
+    if not containers:
+        print(f"the lab {name} is not there; start it with: python -m lab up --name {name} …")
+    for container in containers:
+        kind = _kind(container["Image"])
+        print(f"{container['Names'][0]}  {kind}  {container['State']}")
+
+
+def _check_names(name: str, *hosts: str) -> None:
+    for pattern, given in [(NAME, name), *((HOST, host) for host in hosts)]:
+        if not pattern.fullmatch(given):
+            raise LabError(f"{given!r} is no host name: lower-case letters, digits and hyphens")
+
+
+def _containers(name: str) -> list[dict[str, Any]]:
+    done = podman("ps", "--all", "--filter", f"label={LABEL}={name}", "--format", "json")
+    return sorted(json.loads(done.stdout or "[]"), key=lambda container: container["Names"])
+
+
+def _kind(image: str) -> str:
+    return image.removeprefix(images.reference("")).partition(":")[0]
+
+
+def _check_image(name: str, host: str, kind: str, container: dict[str, Any] | None) -> None:
+    if container and _kind(container["Image"]) != kind:
+        raise LabError(
+            f"{name}-{host} is there already, with {_kind(container['Image'])}. To replace it:\n"
+            f"  python -m lab down --name {name} {host}"
+        )
+
+
+def _network_exists(name: str) -> bool:
+    done = podman("network", "ls", "--quiet", "--filter", f"label={LABEL}={name}")
+    return name in done.stdout.split()
+
+
+def _create_network(name: str) -> None:
+    if not _network_exists(name):
+        with step(f"network {name}"):
+            podman("network", "create", "--label", f"{LABEL}={name}", name)
+
+
+def _create(name: str, host: str, kind: str) -> None:
+    names = provider_module.NAMES if host == "provider" else ()
+    aliases = [option for alias in names for option in ("--network-alias", alias)]
+    options = ["--name", f"{name}-{host}", "--hostname", host, "--label", f"{LABEL}={name}"]
+    podman("run", "--detach", *options, "--network", name, *aliases, images.reference(kind))
+
+
+def _wait_for_boot(container: str) -> None:
+    deadline = time.monotonic() + BOOT_SECONDS
+    while True:
+        # Fails until systemd answers; says "running" or "degraded" when all units are started.
+        done = exec(container, "systemctl", "is-system-running", "--wait", check=False)
+        if (state := done.stdout.strip()) == "running":
+            return
+        if state == "degraded":
+            units = exec(container, "systemctl", "--failed", "--plain", "--no-legend").stdout
+            print(f"{container}: systemd started, but not these units:\n{units}", end="")
+            return
+        if time.monotonic() > deadline:
+            logs = podman("logs", "--tail", "5", container, check=False)
+            raise LabError(
+                f"systemd in {container} did not start in {BOOT_SECONDS} s: "
+                f"{state or done.stderr.strip()}\n{logs.stdout}{logs.stderr}"
+                f"More: podman logs {container}"
+            )
+        time.sleep(0.1)
+
+
+def _trust(name: str, container: str) -> None:
+    authority = (certificates.create(name, provider_module.NAMES) / "ca.pem").read_text()
+    script = """
+        file=/usr/local/share/ca-certificates/lab.crt
+        cat >/run/lab.crt
+        cmp -s /run/lab.crt $file || { cp /run/lab.crt $file; update-ca-certificates; }
+    """
+    exec(container, "sh", "-euc", script, input=authority)

@@ -1,0 +1,256 @@
+"""The lab's mail provider: Postfix and Dovecot, as strict as the real one, and its switches."""
+
+import binascii
+import email
+import email.policy
+import re
+import time
+from collections.abc import Callable
+from email.message import EmailMessage
+
+from . import LabError, certificates
+from .certificates import Kind
+from .host import exec
+
+# The names under which the lab's hosts reach the provider; its certificate has all of them.
+NAMES = ("smtp.fastmail.com", "smtps-proxy.fastmail.com")
+ACCOUNT = "casey@fastmail.com"
+PASSWORD = "q7w2e9r4t6y1u8i3"
+# Further addresses that the account may send from.
+ALIASES = ("alerts@casey.test",)
+
+INBOX = "/var/mail/lab/inbox"
+LOG = "/var/log/mail.log"
+USERS = "/etc/dovecot/users"
+CERTIFICATE = "/etc/postfix/tls.pem"
+
+_OWNED = (ACCOUNT, *ALIASES)
+
+_MAIN_CF = f"""\
+compatibility_level = 3.6
+myhostname = {NAMES[0]}
+maillog_file = {LOG}
+inet_protocols = ipv4
+
+# Every recipient is at home here, in one Maildir; nothing leaves, whatever happens.
+mydestination =
+alias_maps =
+relay_domains =
+virtual_mailbox_domains = static:all
+virtual_mailbox_base = /var/mail/lab
+virtual_mailbox_maps = static:inbox/
+virtual_uid_maps = static:5000
+virtual_gid_maps = static:5000
+virtual_mailbox_limit = 0
+default_transport = error:the lab sends nothing to the outside world
+relay_transport = $default_transport
+
+# Only who has logged in may send, and only from addresses of that account.
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = private/auth
+smtpd_sasl_authenticated_header = yes
+smtpd_sender_login_maps = inline:{{ {", ".join(f"{a}={ACCOUNT}" for a in _OWNED)} }}
+smtpd_sender_restrictions = reject_sender_login_mismatch
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_client_restrictions = permit_sasl_authenticated, reject
+message_size_limit = 52428800
+# The default is a pause that keeps attackers busy; here only tests would wait.
+smtpd_error_sleep_time = 0
+
+smtpd_tls_security_level = encrypt
+smtpd_tls_auth_only = yes
+smtpd_tls_protocols = >=TLSv1.2
+smtpd_tls_mandatory_protocols = >=TLSv1.2
+smtpd_tls_chain_files = {CERTIFICATE}
+smtpd_tls_received_header = yes
+smtpd_tls_loglevel = 1
+# A resumed session would not show the client the certificate that a test has just put here.
+smtpd_tls_session_cache_timeout = 0
+"""
+
+# No smtp, relay or local: neither the outside world nor local users get anything.
+_MASTER_CF = """\
+submission  inet  n  -  n  -     -  smtpd
+    -o cleanup_service_name=submission-cleanup
+submissions inet  n  -  n  -     -  smtpd
+    -o syslog_name=postfix/submissions
+    -o smtpd_tls_wrappermode=yes
+    -o cleanup_service_name=submission-cleanup
+submission-cleanup unix n - n -  0  cleanup
+    -o header_checks=regexp:/etc/postfix/from_checks
+cleanup     unix  n  -  n  -     0  cleanup
+qmgr        unix  n  -  n  300   1  qmgr
+tlsmgr      unix  -  -  n  1000? 1  tlsmgr
+rewrite     unix  -  -  n  -     -  trivial-rewrite
+bounce      unix  -  -  n  -     0  bounce
+defer       unix  -  -  n  -     0  bounce
+trace       unix  -  -  n  -     0  bounce
+flush       unix  n  -  n  1000? 0  flush
+proxymap    unix  -  -  n  -     -  proxymap
+showq       unix  n  -  n  -     -  showq
+error       unix  -  -  n  -     -  error
+retry       unix  -  -  n  -     -  error
+virtual     unix  -  n  n  -     -  virtual
+anvil       unix  -  -  n  -     1  anvil
+postlog     unix-dgram n - n -   1  postlogd
+"""
+
+# A name in front of <address> and a (comment) behind the address are allowed.
+_FROM_CHECKS = rf"""
+/^From:(.*<)?[[:space:]]*({"|".join(re.escape(a) for a in _OWNED)})[[:space:]]*>?[[:space:]]*(\(.*\))?[[:space:]]*$/ DUNNO
+/^From:/ REJECT 5.7.1 Not authorised to send from this header address
+"""
+
+_DOVECOT_CONF = f"""\
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+protocols =
+ssl = no
+log_path = /var/log/dovecot.log
+auth_mechanisms = plain login
+# Whether a password may go in plain text is Postfix's decision (smtpd_tls_auth_only).
+auth_allow_cleartext = yes
+passdb passwd-file {{
+  passwd_file_path = {USERS}
+}}
+service auth {{
+  unix_listener /var/spool/postfix/private/auth {{
+    mode = 0600
+    user = postfix
+  }}
+}}
+# No delays after a wrong password: tests would only wait.
+auth_failure_delay = 0
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+"""
+
+_FILES = {
+    "/etc/postfix/main.cf": _MAIN_CF,
+    "/etc/postfix/master.cf": _MASTER_CF,
+    "/etc/postfix/from_checks": _FROM_CHECKS,
+    "/etc/dovecot/dovecot.conf": _DOVECOT_CONF,
+}
+
+# Returns when Postfix has let go of the processes that know the old configuration. A bare signal,
+# because `postfix reload` checks all its folders first, for a second.
+_RELOAD = f"""
+size=$(wc -c <{LOG})
+kill -HUP $(cat /var/spool/postfix/pid/master.pid)
+until tail -c "+$((size + 1))" {LOG} | grep -q 'reload -- version'; do sleep 0.02; done
+"""
+
+
+class Provider:
+    """The provider of one running lab."""
+
+    def __init__(self, lab_name: str) -> None:
+        self.lab_name = lab_name
+        self.container = f"{lab_name}-provider"
+
+    def reset(self) -> None:
+        """The provider as it is at first: trusted certificate, TLS, first password.
+
+        Makes a fresh container the provider, too. The mails stay.
+        """
+        files = "".join(f"cat >{path} <<'END'\n{text}END\n" for path, text in _FILES.items())
+        self._shell(
+            f"install -d -o 5000 -g 5000 -m 700 /var/mail/lab {INBOX} {INBOX}/new\n"
+            f"touch {LOG}\n"
+            + files
+            + self._password_script(PASSWORD)
+            + self._certificate_script("trusted")
+            # Postfix first: it makes the folder for Dovecot's socket.
+            + "if systemctl is-active --quiet dovecot; then"
+            + _RELOAD
+            + "else systemctl enable postfix dovecot; systemctl start postfix\n"
+            + "systemctl start dovecot\nfi\n"
+        )
+
+    def mails(self) -> list[EmailMessage]:
+        """All mails that were delivered since the last clear(), in the order of arrival."""
+        done = self._shell(f'cd {INBOX}/new\nfor f in *; do echo "$f $(base64 -w0 "$f")"; done')
+        files = [line.split() for line in done.splitlines() if not line.startswith("*")]
+        # Maildir names start with the time of delivery: SECONDS.V…I…M<microseconds>.HOST
+        files.sort(key=lambda file: [int(n) for n in re.findall(r"^\d+|(?<=M)\d+", file[0])])
+        return [
+            email.message_from_bytes(binascii.a2b_base64(text), policy=email.policy.default)
+            for _, text in files
+        ]
+
+    def clear(self) -> None:
+        """Remove all delivered mails."""
+        self._shell(f"find {INBOX} -type f -delete")
+
+    def wait_for_mail(
+        self, predicate: Callable[[EmailMessage], bool] = lambda mail: True, timeout: float = 20
+    ) -> EmailMessage:
+        """The first mail that the predicate is true for."""
+        deadline = time.monotonic() + timeout
+        while True:
+            mails = self.mails()
+            for mail in mails:
+                if predicate(mail):
+                    return mail
+            if time.monotonic() > deadline:
+                subjects = [str(mail["Subject"]) for mail in mails]
+                raise LabError(
+                    f"no such mail reached {self.container} in {timeout} s; it has {subjects}"
+                )
+            time.sleep(0.2)
+
+    def use_certificate(self, kind: Kind) -> None:
+        """Show this certificate from the next connection on."""
+        self._shell(self._certificate_script(kind) + _RELOAD)
+
+    def offer_tls(self, offered: bool) -> None:
+        """Without TLS, 587 offers AUTH in plain text, as an attacker in the middle would."""
+        self._shell(self._tls_script(offered) + _RELOAD)
+
+    def set_password(self, password: str) -> None:
+        """Let the account have this app password from now on."""
+        self._shell(self._password_script(password))
+
+    def marker(self) -> int:
+        """The present end of the mail log, for log_since()."""
+        return int(self._shell(f"wc -c <{LOG}"))
+
+    def log_since(self, marker: int) -> str:
+        """What Postfix has logged since then."""
+        return self._shell(f"tail -c +{marker + 1} {LOG}")
+
+    def wait_for_log(self, pattern: str, marker: int, timeout: float = 20) -> str:
+        """The log since then, as soon as the regular expression is found in it."""
+        deadline = time.monotonic() + timeout
+        while not re.search(pattern, log := self.log_since(marker)):
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"{self.container} did not log {pattern!r} in {timeout} s, only:\n{log}"
+                )
+            time.sleep(0.2)
+        return log
+
+    def _certificate_script(self, kind: Kind) -> str:
+        pem = (certificates.create(self.lab_name, NAMES) / f"{kind}.pem").read_text()
+        return f"(umask 077; cat >{CERTIFICATE}.new) <<'END'\n{pem}END\nmv {CERTIFICATE}.new {CERTIFICATE}\n"
+
+    def _password_script(self, password: str) -> str:
+        # Dovecot looks whether the file is newer once a second only, and in whole seconds.
+        return f"""
+cat >{USERS}.new <<'END'
+{ACCOUNT}:{{PLAIN}}{password}
+END
+cmp -s {USERS}.new {USERS} || {{ install -g dovecot -m 640 {USERS}.new {USERS}; sleep 1; }}
+"""
+
+    def _tls_script(self, offered: bool) -> str:
+        level, auth_only = ("encrypt", "yes") if offered else ("none", "no")
+        service = "submission/inet/smtpd_tls_"
+        return f"postconf -P {service}security_level={level} {service}auth_only={auth_only}\n"
+
+    def _shell(self, script: str) -> str:
+        return exec(self.container, "sh", "-eu", input=script).stdout

@@ -1,0 +1,99 @@
+"""Judges the variables of the role on the controller, before anything touches the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.homelab.mail.plugins.module_utils import rules
+
+
+class ActionModule(ActionBase):
+    """See plugins/modules/preflight.py for what it takes and returns."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        role = self._task.args["role"]
+        spec = self._loader.load_from_file(f"{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+        providers = self._loader.load_from_file(f"{role}/vars/providers.yml")["__smarthost_providers"]
+
+        settings, faults = self._settings(spec, task_vars or {})
+        faults += rules.unknown_variables(
+            [name for name in task_vars or {} if name.startswith(rules.PREFIX)], list(spec)
+        )
+        verdict = rules.judge(settings, providers)
+        # A variable that could not be read is no longer there; do not complain of that as well.
+        unread = {fault.partition(":")[0] for fault in faults}
+        faults += [fault for fault in verdict.faults if fault.partition(":")[0] not in unread]
+
+        result.update(changed=False, warnings=verdict.warnings if not faults else [])
+        if faults:
+            result.update(failed=True, faults=faults, msg=self._message(faults))
+        else:
+            # The plan holds the password: it goes into a registered variable and onto no screen.
+            result.update(
+                plan=verdict.plan, public_domains=sorted(rules.public_domains(verdict.plan)), _ansible_no_log=True
+            )
+        return result
+
+    def _settings(self, spec: dict[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The variables of the spec, templated and typed, without their prefix; what is wrong with the rest."""
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for name in spec:
+            try:
+                values[name] = self._templar.template(task_vars.get(name))
+            except AnsibleUndefinedVariable as error:
+                faults.append(
+                    f"{name}: refers to something that is not defined ({error}). "
+                    "Define it, or write the value here."
+                )
+            except AnsibleError as error:
+                faults.append(f"{name}: {self._why_unreadable(str(error))}")
+        # The password is judged by the rules alone: a validator's complaint would quote it.
+        checked = {name: value for name, value in values.items() if value is not None and name != "smarthost_password"}
+        validated = ArgumentSpecValidator({name: spec[name] for name in checked}).validate(checked)
+        faults += [self._type_fault(name, spec[name], checked[name]) for name in self._mistyped(spec, checked)]
+        values.update(validated.validated_parameters)
+        wrong = {fault.partition(":")[0] for fault in faults}
+        return {
+            name.removeprefix(rules.PREFIX): None if name in wrong else value for name, value in values.items()
+        }, faults
+
+    @staticmethod
+    def _mistyped(spec: dict[str, Any], checked: dict[str, Any]) -> list[str]:
+        return [
+            name
+            for name, value in checked.items()
+            if ArgumentSpecValidator({name: spec[name]}).validate({name: value}).error_messages
+        ]
+
+    @staticmethod
+    def _type_fault(name: str, option: dict[str, Any], value: Any) -> str:
+        if "choices" in option:
+            return f"{name}: {value!r} is not one of its values. Write one of: {', '.join(option['choices'])}."
+        kind = {"str": "a text", "int": "a number", "bool": "true or false", "dict": "a mapping (name: value)"}
+        return f"{name}: {value!r} is not {kind.get(option['type'], option['type'])}. Write one."
+
+    @staticmethod
+    def _why_unreadable(error: str) -> str:
+        if "no vault secrets found" in error:
+            return (
+                "is in the vault, and no vault password was given. "
+                "Run ansible-playbook with --ask-vault-pass or --vault-password-file."
+            )
+        if "Decryption failed" in error:
+            return "is in the vault, and the vault password is wrong. Give the one that it was encrypted with."
+        return f"cannot be read: {error}"
+
+    @staticmethod
+    def _message(faults: list[str]) -> str:
+        if len(faults) == 1:
+            return f"Nothing was changed. {faults[0]}"
+        return f"Nothing was changed. {len(faults)} faults in the variables:\n" + "\n".join(f"- {f}" for f in faults)

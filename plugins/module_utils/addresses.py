@@ -1,0 +1,91 @@
+"""Mail addresses and host names: what they look like, and which names a host goes by."""
+
+from __future__ import annotations
+
+import re
+
+# The characters of an unquoted local part (RFC 5322). Quoted ones would need quoting in every
+# table and gain nobody anything. A leading "#" would be a comment in a table.
+_LOCAL_PART = r"(?!#)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*"
+
+LOCAL_PART = re.compile(_LOCAL_PART)
+HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_HOST}")
+ADDRESS = re.compile(rf"{_LOCAL_PART}@(?=.{{1,253}}\Z){_HOST}")
+
+# Ends of names that exist only inside a network, so that no provider lets anybody own an address
+# there: RFC 6761, 6762, 8375, 9476 and the names that routers make up. ".test" is left out: it is
+# what test systems, this project's own among them, call their mail domains.
+_PRIVATE_ENDS = (
+    "local", "localhost", "localdomain", "lan", "home", "internal", "intranet", "home.arpa",
+    "invalid", "corp", "private", "fritz.box",
+)  # fmt: skip
+# RFC 2606: documentation only, so an address there is a placeholder that was left in place.
+_EXAMPLE_ENDS = ("example.com", "example.net", "example.org", "example")
+
+
+def is_address(text: str) -> bool:
+    """Whether text is one mail address with a domain."""
+    return ADDRESS.fullmatch(text) is not None
+
+
+def is_local_part(text: str) -> bool:
+    """Whether text can stand before the @ of an address, as the name of a local user does."""
+    return LOCAL_PART.fullmatch(text) is not None
+
+
+def is_host_name(text: str) -> bool:
+    """Whether text is a DNS name, or an IPv4 address in its usual spelling."""
+    return HOST_NAME.fullmatch(text) is not None
+
+
+def domain_of(address: str) -> str:
+    """The domain of an address in lower case, empty where there is none."""
+    return address.rpartition("@")[2].lower() if "@" in address else ""
+
+
+def _ends_in(domain: str, ends: tuple[str, ...]) -> bool:
+    return any(domain == end or domain.endswith("." + end) for end in ends)
+
+
+def is_private_domain(domain: str) -> bool:
+    """Whether a domain exists only inside a network (nas.lan, macbook.local, nas)."""
+    return "." not in domain or _ends_in(domain.lower(), _PRIVATE_ENDS)
+
+
+def is_example_domain(domain: str) -> bool:
+    """Whether a domain is reserved for documentation."""
+    return _ends_in(domain.lower(), _EXAMPLE_ENDS)
+
+
+def host_name(fqdn: str, nodename: str) -> str:
+    """The name of a host in mail, from what the host calls itself.
+
+    >>> host_name("nas.lan", "nas"), host_name("localhost", "nas")
+    ('nas.lan', 'nas.localdomain')
+    """
+    for name in (fqdn.lower(), nodename.lower()):
+        if "." in name and name.partition(".")[0] != "localhost" and is_host_name(name):
+            return name
+    # A name without a domain: the one that Postfix itself adds, because some servers refuse a
+    # HELO without a dot.
+    short = nodename.lower().partition(".")[0]
+    return f"{short if is_host_name(short) else 'localhost'}.localdomain"
+
+
+def local_names(hostname: str, fqdn: str = "", nodename: str = "") -> list[str]:
+    """Every name that mail programs on a host put behind the @, the full one first.
+
+    >>> local_names("nas.lan")
+    ['nas.lan', 'nas', 'nas.local', 'nas.localdomain', 'localhost', 'localhost.lan', 'localhost.localdomain', 'localhost.local']
+    """
+    names = [hostname, fqdn, nodename]
+    short_names = [name.partition(".")[0] for name in names]
+    for short in short_names:
+        names += [short, f"{short}.local", f"{short}.localdomain"]
+    names += ["localhost"]
+    names += [f"localhost.{name.partition('.')[2]}" for name in (hostname, fqdn) if "." in name]
+    names += ["localhost.localdomain", "localhost.local"]
+    names = [name.lower() for name in names]
+    return [name for name in dict.fromkeys(names) if is_host_name(name)]

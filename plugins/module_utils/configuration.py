@@ -1,0 +1,118 @@
+"""Pure functions on the text of main.cf and of lookup tables. Runs on the managed host.
+
+The role's tables lie in one of two folders, `a` and `b`, beside main.cf. A change writes the
+folder that is not in use and then replaces main.cf, which names the folder: that one rename is
+the whole change, so a host never has a new table with an old main.cf.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Stands in a rendered main.cf where the folder in use has to be named.
+PLACEHOLDER = "@tables@"
+FOLDER = "smarthost"
+SLOTS = ("a", "b")
+
+# postconf(5): "you must stop and start Postfix when this parameter changes", and what the master
+# daemon reads only once.
+_RESTART = (
+    "inet_interfaces",
+    "inet_protocols",
+    "queue_directory",
+    "data_directory",
+    "mail_owner",
+    "setgid_group",
+    "process_id_directory",
+)
+
+
+def parse_main_cf(text: str) -> dict[str, str]:
+    """Name -> value, the last one counts; comments skipped and continued lines joined.
+
+    >>> parse_main_cf("a = 1\\n# c\\n  2\\nb=\\n")
+    {'a': '1 2', 'b': ''}
+    """
+    logical: list[str] = []
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if line[0].isspace() and logical:
+            logical[-1] += " " + line.strip()
+        else:
+            logical.append(line)
+    pairs = (line.partition("=") for line in logical)
+    return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+
+
+def needs_restart(before: str, after: str) -> bool:
+    """Whether going from one main.cf to another takes more than a reload."""
+    old, new = parse_main_cf(before), parse_main_cf(after)
+    return any(old.get(name) != new.get(name) for name in _RESTART)
+
+
+def slot_in_use(main_cf: str, config_directory: str) -> str | None:
+    """The folder of tables that a main.cf names; None where it is not the role's.
+
+    >>> slot_in_use("x = texthash:/etc/postfix/smarthost/b/sasl_passwd", "/etc/postfix")
+    'b'
+    """
+    found = re.search(rf":{re.escape(config_directory)}/{FOLDER}/([ab])/", main_cf)
+    return found.group(1) if found else None
+
+
+def with_slot(main_cf: str, config_directory: str, slot: str) -> str:
+    """A rendered main.cf with the folder of its tables filled in."""
+    return main_cf.replace(PLACEHOLDER, f"{config_directory}/{FOLDER}/{slot}")
+
+
+def other_slot(slot: str | None) -> str:
+    """The folder that the next change is written to."""
+    return SLOTS[1] if slot == SLOTS[0] else SLOTS[0]
+
+
+def parse_table(text: str) -> dict[str, str]:
+    """Key -> value of a table in the format of postmap(1); keys in lower case, as it stores them.
+
+    >>> parse_table("[h]:465 u:p w\\n# c\\nRoot\\tme@x\\n")
+    {'[h]:465': 'u:p w', 'root': 'me@x'}
+    """
+    table: dict[str, str] = {}
+    for line in text.split("\n"):
+        if line.strip() and not line.startswith("#"):
+            key, _space, value = line.replace("\t", " ", 1).partition(" ")
+            table[key.lower()] = value.strip()
+    return table
+
+
+def hide_passwords(before: str, after: str) -> tuple[str, str]:
+    """Two versions of a password table that can be shown: who logs in where, and whether it changed.
+
+    Lines that are not of the role's own shape are hidden whole, because anything may stand there.
+
+    >>> hide_passwords("[h]:465 me:one\\n", "[h]:465 me:two\\n")
+    ('[h]:465 me:(the old password)\\n', '[h]:465 me:(the new password)\\n')
+    """
+    old, new = before.splitlines(), after.splitlines()
+    both = set(old) & set(new)
+
+    def hide(line: str, label: str) -> str:
+        found = re.fullmatch(r"(\[[^\]\s]+\]:\d+ [^:\s]+):(.+)", line)
+        if found:
+            return f"{found.group(1)}:({label})"
+        return line if line.startswith("#") or not line else "(a line that is not shown)"
+
+    shown_old = [hide(line, "a password" if line in both else "the old password") for line in old]
+    shown_new = [hide(line, "a password" if line in both else "the new password") for line in new]
+    end_old, end_new = ("\n" if text.endswith("\n") else "" for text in (before, after))
+    return "\n".join(shown_old) + end_old, "\n".join(shown_new) + end_new
+
+
+def complaints(stderr: str) -> list[str]:
+    """What postconf says against a configuration, without its own name and the path of a copy.
+
+    >>> complaints("postconf: warning: /tmp/x/main.cf: unused parameter: foo=1\\n")
+    ['unused parameter: foo=1']
+    """
+    lines = (re.sub(r"^\S*postconf\S*: (?:warning|fatal|error): ", "", line) for line in stderr.splitlines())
+    return [re.sub(r"^\S*main\.cf(?:, line \d+)?: ", "", line).strip() for line in lines if line.strip()]

@@ -1,0 +1,483 @@
+"""The smart host's configuration on a host: checked, swapped in one step, running, or put back."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: postfix
+short_description: Put a whole Postfix configuration in place, or leave the old one
+description:
+  - Compares main.cf and its lookup tables, their modes and owners included, with what they should be.
+  - >-
+    A change is written beside the tables in use and checked with Postfix's own tools on a copy of the configuration.
+    Then one rename, that of main.cf, puts it in place, and Postfix is reloaded, or restarted where a parameter needs
+    that. If Postfix does not answer afterwards, the old configuration is put back and the task fails.
+  - A Postfix that does not run is started, also where nothing was changed.
+  - The first main.cf that the role finds is kept in C(smarthost/original).
+author: [The homelab.mail authors]
+options:
+  config_directory:
+    description: Where main.cf lies.
+    type: path
+    default: /etc/postfix
+  main_cf:
+    description: Text of main.cf, with C(@tables@) where the folder of the tables is named.
+    type: str
+    required: true
+  tables:
+    description: Name -> text of each lookup table without secrets. Files of mode 0644.
+    type: dict
+    required: true
+  sasl_passwd:
+    description: Text of the password table. A file of mode 0600 that belongs to root.
+    type: str
+    required: true
+  compiled:
+    description: >-
+      Name of each table that C(postmap) compiles (C(hash), C(lmdb), …) -> map type. A table that Postfix reads as
+      text is not named here.
+    type: dict
+    default: {}
+  map_types:
+    description: Map types that this host's Postfix must have.
+    type: list
+    elements: str
+    default: []
+  ca_file:
+    description: CA bundle that must be there, because without it no relay is trusted and no mail leaves.
+    type: path
+    required: true
+  service_manager:
+    description: What starts Postfix at boot.
+    type: str
+    choices: [systemd]
+    default: systemd
+"""
+
+EXAMPLES = r"""
+- name: Configure Postfix
+  homelab.mail.postfix:
+    main_cf: "{{ lookup('ansible.builtin.template', 'main.cf.j2') }}"
+    tables:
+      canonical: "{{ lookup('ansible.builtin.template', 'canonical.j2') }}"
+    sasl_passwd: "{{ lookup('ansible.builtin.template', 'sasl_passwd.j2') }}"
+    ca_file: /etc/ssl/certs/ca-certificates.crt
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be, in order.
+  returned: always
+  type: list
+  elements: str
+  sample: [wrote main.cf, reloaded Postfix]
+"""
+
+import fcntl
+import glob
+import os
+import shutil
+import socket
+import tempfile
+import time
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+
+GREETING_SECONDS = 15
+# Postfix's own files beside main.cf that a copy of the configuration needs to be checked.
+LIVE_FILES = ("master.cf", "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d")
+
+
+class Refused(Exception):
+    """Why the configuration cannot be put in place; the host is as it was."""
+
+
+class PutBack(Refused):
+    """Why the configuration did not run; the one from before is in place again."""
+
+
+class Postfix:
+    """The Postfix of this host and the files that the role owns there."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.directory: str = module.params["config_directory"]
+        self.folder = os.path.join(self.directory, configuration.FOLDER)
+        self.main_cf = os.path.join(self.directory, "main.cf")
+        self.texts: dict[str, str] = {**module.params["tables"], "sasl_passwd": module.params["sasl_passwd"]}
+        self.compiled: dict[str, str] = module.params["compiled"]
+        self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
+        self.actions: list[str] = []
+
+    def command(self, *argv: str, check: bool = True) -> tuple[int, str, str]:
+        """Run one of Postfix's or the system's programs in the C locale."""
+        path = self.module.get_bin_path(argv[0], opt_dirs=["/usr/sbin"], required=check)
+        if not path:
+            return 127, "", f"{argv[0]} is not installed"
+        return self.module.run_command([path, *argv[1:]], environ_update={"LC_ALL": "C"})
+
+    # --- what is there --------------------------------------------------------------------------
+
+    def read(self, path: str) -> str:
+        """The text of a file, empty where it is not there."""
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def table(self, slot: str | None, name: str) -> str:
+        """The path of a table."""
+        return os.path.join(self.folder, slot or "a", name)
+
+    def is_owned(self, path: str, mode: int) -> bool:
+        """Whether a path is root's and has just this mode."""
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return False
+        return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 0, mode)
+
+    def differences(self, slot: str | None, main_cf: str) -> list[str]:
+        """The paths that are not as they should be."""
+        wrong = []
+        if self.read(self.main_cf) != main_cf or not self.is_owned(self.main_cf, 0o644):
+            wrong.append(self.main_cf)
+        if slot is None:
+            return wrong + [self.table(slot, name) for name in self.texts]
+        wrong += [
+            path
+            for path in (self.folder, os.path.dirname(self.table(slot, "")))
+            if not self.is_owned(path, 0o755)
+        ]
+        for name, text in self.texts.items():
+            path = self.table(slot, name)
+            if self.read(path) != text or not self.is_owned(path, mode_of(name)):
+                wrong.append(path)
+            elif name in self.compiled and not self.is_compiled(slot, name):
+                wrong.append(path)
+        expected = {*self.texts, *(f"{name}{suffix}" for name in self.compiled for suffix in (".db", ".lmdb", ".cdb"))}
+        if os.path.isdir(os.path.join(self.folder, slot)):
+            wrong += [self.table(slot, name) for name in os.listdir(os.path.join(self.folder, slot)) if name not in expected]
+        return wrong
+
+    def is_compiled(self, slot: str, name: str) -> bool:
+        """Whether the compiled table says what its text says, and is as closed as it."""
+        path = self.table(slot, name)
+        code, out, _err = self.command("postmap", "-s", f"{self.compiled[name]}:{path}")
+        files = [path + suffix for suffix in (".db", ".lmdb", ".cdb") if os.path.exists(path + suffix)]
+        return (
+            code == 0
+            and configuration.parse_table(out) == configuration.parse_table(self.texts[name])
+            and all(self.is_owned(file, mode_of(name)) for file in files)
+        )
+
+    def running(self) -> bool:
+        """Whether the master daemon of this configuration runs."""
+        return self.installed and self.command("postfix", "status")[0] == 0
+
+    def enabled(self) -> bool:
+        """Whether Postfix starts at boot."""
+        return self.command("systemctl", "is-enabled", "--quiet", "postfix")[0] == 0
+
+    # --- the change -----------------------------------------------------------------------------
+
+    def check_host(self) -> None:
+        """What Postfix would find out only when the first mail waits in the queue."""
+        ca_file = self.module.params["ca_file"]
+        if not os.path.isfile(ca_file):
+            raise Refused(
+                f"there is no CA bundle {ca_file} on this host, so no relay's certificate could be trusted. "
+                "Install ca-certificates, or name the bundle of this host in smarthost_ca_file."
+            )
+        _code, out, _err = self.command("postconf", "-m")
+        for map_type in self.module.params["map_types"]:
+            if map_type not in out.split():
+                raise Refused(
+                    f"the Postfix of this host has no {map_type} tables. "
+                    f"Set smarthost_map_type to one of: {', '.join(t for t in ('texthash', 'hash', 'lmdb', 'cdb', 'btree') if t in out.split())}."
+                )
+
+    def check_configuration(self, main_cf: str) -> None:
+        """Let Postfix read a copy of the configuration, before the host has it."""
+        with tempfile.TemporaryDirectory(prefix=".check-", dir=self.directory) as copy:
+            os.chmod(copy, 0o755)
+            write(os.path.join(copy, "main.cf"), main_cf, 0o644)
+            for name in LIVE_FILES:
+                live = os.path.join(self.directory, name)
+                if os.path.exists(live):
+                    os.symlink(live, os.path.join(copy, name))
+            code, _out, err = self.command("postconf", "-c", copy, "-n")
+        found = configuration.complaints(err)
+        if code != 0 or found:
+            raise Refused(
+                "Postfix does not accept the configuration: " + "; ".join(found) + ". "
+                "Correct or take out what smarthost_parameters says there."
+            )
+
+    def write_tables(self, slot: str) -> None:
+        """All tables anew in a folder that no main.cf names."""
+        folder = os.path.join(self.folder, slot)
+        self.remove_tables(slot)
+        os.makedirs(self.folder, exist_ok=True)
+        os.chown(self.folder, 0, 0)
+        os.chmod(self.folder, 0o755)
+        os.mkdir(folder)
+        os.chmod(folder, 0o755)
+        for name, text in self.texts.items():
+            write(os.path.join(folder, name), text, mode_of(name))
+        for name, map_type in self.compiled.items():
+            code, _out, err = self.command("postmap", f"{map_type}:{os.path.join(folder, name)}")
+            if code != 0:
+                raise Refused(f"postmap cannot compile the table {name}: {err.strip()}")
+        sync_directory(folder)
+        sync_directory(self.folder)
+
+    def remove_tables(self, slot: str) -> None:
+        """Take a folder of tables away, which no main.cf names any more, or yet."""
+        shutil.rmtree(os.path.join(self.folder, slot), ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Take away what a run left behind that was killed."""
+        for path in glob.glob(os.path.join(self.directory, ".check-*")):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in glob.glob(os.path.join(self.directory, ".main.cf-*")):
+            os.unlink(path)
+
+    def keep_original(self, text: str) -> None:
+        """Keep the main.cf that was here before the role, once."""
+        kept = os.path.join(self.folder, "original")
+        if not text or os.path.exists(kept):
+            return
+        os.makedirs(kept)
+        os.chmod(kept, 0o700)
+        write(os.path.join(kept, "main.cf"), text, 0o600)
+
+    def replace_main_cf(self, text: str) -> None:
+        """The one step that changes what Postfix reads."""
+        handle, path = tempfile.mkstemp(prefix=".main.cf-", dir=self.directory)
+        os.close(handle)
+        try:
+            write(path, text, 0o644)
+            os.replace(path, self.main_cf)
+        except BaseException:
+            os.unlink(path)
+            raise
+        sync_directory(self.directory)
+
+    # --- the daemon -----------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """Start Postfix, anew where it runs."""
+        code, _out, err = self.command("systemctl", "restart", "postfix")
+        if code != 0:
+            raise Refused(f"Postfix does not start: {err.strip()}")
+
+    def reload(self) -> None:
+        """Let Postfix read its configuration again; mail under way goes on."""
+        code, _out, err = self.command("postfix", "reload")
+        if code != 0:
+            raise Refused(f"Postfix does not reload: {err.strip()}")
+
+    def wait_for_greeting(self) -> None:
+        """A daemon that is up answers on loopback; one that only seems to be does not."""
+        deadline = time.monotonic() + GREETING_SECONDS
+        reason = ""
+        while time.monotonic() < deadline:
+            for address in ("127.0.0.1", "::1"):
+                try:
+                    with socket.create_connection((address, 25), timeout=5) as connection:
+                        greeting = connection.recv(512)
+                        connection.sendall(b"QUIT\r\n")
+                    if greeting.startswith(b"220"):
+                        return
+                    reason = f"{address} port 25 answers {greeting[:80]!r}"
+                except OSError as error:
+                    reason = reason or f"{address} port 25: {error}"
+            time.sleep(0.2)
+        raise Refused(f"Postfix does not answer after {GREETING_SECONDS} s ({reason}). {self.last_words()}".rstrip())
+
+    def last_words(self) -> str:
+        """What the daemon itself said last."""
+        _code, out, _err = self.command(
+            "journalctl", "--no-pager", "--output=cat", "--since=-1min", "--identifier=postfix/master",
+            "--identifier=postfix/postfix-script", "--identifier=postfix", "--lines=5", check=False,
+        )  # fmt: skip
+        words = [line for line in out.splitlines() if any(word in line for word in ("fatal", "error", "warning"))]
+        return "It said: " + " / ".join(words) if words else ""
+
+    def run(self, restart: bool) -> None:
+        """Make the daemon take the configuration, and see that it did."""
+        if restart or not self.running():
+            self.restart()
+        else:
+            self.reload()
+        self.wait_for_greeting()
+
+
+def mode_of(name: str) -> int:
+    """The mode of a table."""
+    return 0o600 if name == "sasl_passwd" else 0o644
+
+
+def write(path: str, text: str, mode: int) -> None:
+    """Write a file that nobody but root can read until it has its mode, down to the disk."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        os.fchown(file.fileno(), 0, 0)
+        file.write(text)
+        file.flush()
+        os.fchmod(file.fileno(), mode)
+        os.fsync(file.fileno())
+
+
+def sync_directory(path: str) -> None:
+    """Make renames and new names in a folder survive a power loss."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def alone(directory: str) -> Iterator[None]:
+    """Two runs at once take turns. The lock is the folder itself, so that no file stays behind."""
+    if not os.path.isdir(directory):
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def diff_of(postfix: Postfix, wrong: list[str], old: str | None, new: str | None, main_cf: str) -> list[dict[str, str]]:
+    """What a person sees of the change: texts, then modes. The folder's turn is not worth a line."""
+    shown = []
+    before = postfix.read(postfix.main_cf)
+    in_place = configuration.with_slot(main_cf, postfix.directory, old or new or "a")
+    if before != in_place:
+        shown.append(_texts(postfix.main_cf, before, in_place))
+    for name, text in postfix.texts.items():
+        path = postfix.table(old, name)
+        before = postfix.read(path) if old else ""
+        if before != text:
+            pair = configuration.hide_passwords(before, text) if name == "sasl_passwd" else (before, text)
+            shown.append(_texts(path, *pair))
+    said = {item["after_header"] for item in shown}
+    others = [path for path in wrong if path not in said]
+    if others:
+        shown.append({
+            "before_header": "mode, owner or compiled table", "after_header": "mode, owner or compiled table",
+            "before": "".join(f"{path}: not as it should be\n" for path in others),
+            "after": "".join(f"{path}: as it should be\n" for path in others),
+        })  # fmt: skip
+    return shown
+
+
+def _texts(path: str, before: str, after: str) -> dict[str, str]:
+    return {"before_header": path, "after_header": path, "before": before, "after": after}
+
+
+def apply(postfix: Postfix) -> dict[str, Any]:
+    """Bring the host to the configuration; raises Refused with the host as it was."""
+    module = postfix.module
+    rendered = module.params["main_cf"]
+    before = postfix.read(postfix.main_cf)
+    old = configuration.slot_in_use(before, postfix.directory)
+    new = configuration.other_slot(old)
+    wrong = postfix.differences(old, configuration.with_slot(rendered, postfix.directory, old or new))
+    main_cf = configuration.with_slot(rendered, postfix.directory, new)
+    if postfix.installed:
+        postfix.check_host()
+        if wrong:
+            postfix.check_configuration(main_cf)
+    running = postfix.running()
+    restart = configuration.needs_restart(before, main_cf) or not running
+    enable = not postfix.enabled() if postfix.installed else True
+    if wrong:
+        postfix.actions.append("configured Postfix")
+    if enable:
+        postfix.actions.append("enabled Postfix at boot")
+    if wrong or not running:
+        postfix.actions.append("reloaded Postfix" if not restart else "started Postfix" if not running else "restarted Postfix")
+    result = {
+        "changed": bool(postfix.actions),
+        "actions": postfix.actions,
+        "diff": diff_of(postfix, wrong, old, new, rendered) if wrong else [],
+    }
+    if module.check_mode or not result["changed"]:
+        return result
+
+    if wrong:
+        postfix.sweep()
+        try:
+            postfix.write_tables(new)
+            postfix.keep_original(before)
+            postfix.replace_main_cf(main_cf)
+        except BaseException:
+            postfix.remove_tables(new)
+            raise
+    try:
+        if wrong or not running:
+            postfix.run(restart)
+    except Refused as reason:
+        if wrong and before:
+            raise PutBack(f"{reason} {put_back(postfix, before, new, running, restart)}") from reason
+        raise
+    if enable:
+        postfix.command("systemctl", "enable", "postfix")
+    if wrong and old:
+        # The password from before must not stay on the disk.
+        postfix.remove_tables(old)
+    return result
+
+
+def put_back(postfix: Postfix, before: str, new: str, was_running: bool, restart: bool) -> str:
+    """Run the configuration from before again, as far as it ran; says how that went."""
+    postfix.replace_main_cf(before)
+    try:
+        if was_running:
+            postfix.run(restart)
+    except Refused as again:
+        return f"The configuration from before is back in place, but does not run either: {again}"
+    finally:
+        postfix.remove_tables(new)
+    return "The configuration from before is back in place" + (" and runs." if was_running else ".")
+
+
+def main() -> None:
+    """Answer the module's call."""
+    module = AnsibleModule(
+        argument_spec={
+            "config_directory": {"type": "path", "default": "/etc/postfix"},
+            "main_cf": {"type": "str", "required": True},
+            "tables": {"type": "dict", "required": True},
+            "sasl_passwd": {"type": "str", "required": True, "no_log": True},
+            "compiled": {"type": "dict", "default": {}},
+            "map_types": {"type": "list", "elements": "str", "default": []},
+            "ca_file": {"type": "path", "required": True},
+            "service_manager": {"type": "str", "choices": ["systemd"], "default": "systemd"},
+        },
+        supports_check_mode=True,
+    )
+    postfix = Postfix(module)
+    try:
+        with alone(postfix.directory):
+            module.exit_json(**apply(postfix))
+    except PutBack as reason:
+        module.fail_json(msg=str(reason))
+    except Refused as reason:
+        module.fail_json(msg=f"Nothing was changed: {reason}")
+    except OSError as error:
+        module.fail_json(msg=f"A file of the configuration cannot be written, so the old one stays: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+# Documentation of an action plugin: plugins/action/preflight.py does the work, on the controller.
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Judge the variables of the smarthost role before the host is touched
+description:
+  - Checks the C(smarthost_*) variables against C(meta/argument_specs.yml) and the rules of the provider.
+  - Reports all faults at once, each with its remedy. Runs on the controller alone, in check mode too.
+author: [The homelab.mail authors]
+options:
+  role:
+    description: Path of the role, whose argument specification and provider presets are read.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Check the variables
+  homelab.mail.preflight:
+    role: "{{ role_path }}"
+  register: __smarthost_preflight
+"""
+
+RETURN = r"""
+plan:
+  description:
+    - What the variables amount to. Never shown, because it holds the password.
+    - >-
+      C(accounts) (list of C(host), C(port), C(tls), C(username), C(password), C(from)), C(aliases) (user -> list of
+      addresses, with C(root)), C(generic), C(parameters), C(hostname), C(size_limit) (bytes or null), C(concurrency)
+      (connections or null).
+  returned: where nothing is wrong
+  type: dict
+public_domains:
+  description: The domains of the internet that mail of the plan goes to or comes from.
+  returned: where nothing is wrong
+  type: list
+  elements: str
+faults:
+  description: One sentence for each thing that is wrong, beginning with the name of the variable.
+  returned: where something is wrong
+  type: list
+  elements: str
+"""
