@@ -7,7 +7,6 @@ from typing import Any
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.homelab.mail.plugins.module_utils import rules
 
 
@@ -34,7 +33,7 @@ class ActionModule(ActionBase):
 
         result.update(changed=False, warnings=verdict.warnings if not faults else [])
         if faults:
-            result.update(failed=True, faults=faults, msg=self._message(faults))
+            result.update(failed=True, msg=self._message(faults))
         else:
             # The plan holds the password: it goes into a registered variable and onto no screen.
             result.update(
@@ -51,8 +50,7 @@ class ActionModule(ActionBase):
                 values[name] = self._templar.template(task_vars.get(name))
             except AnsibleUndefinedVariable as error:
                 faults.append(
-                    f"{name}: refers to something that is not defined ({error}). "
-                    "Define it, or write the value here."
+                    f"{name}: refers to something that is not defined ({error}). Define it, or write the value here."
                 )
             except AnsibleError as error:
                 faults.append(f"{name}: {self._why_unreadable(str(error))}")

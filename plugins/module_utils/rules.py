@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 
@@ -80,7 +81,10 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
         verdict.warnings += provider.get("warnings", [])
         default_target = account["from"]
     else:
-        default_target = str(settings.get("from") or "")
+        # What any provider needs is not worth a second run.
+        _username(verdict, settings, {"name": "your provider"}, providers)
+        _password(verdict, settings, {"name": "your provider"})
+        default_target = _text(settings, "from")
     verdict.plan["aliases"] = _aliases(verdict, settings, default_target)
     verdict.plan["generic"] = _generic(verdict, settings)
     verdict.plan["parameters"] = _parameters(verdict, settings)
@@ -215,9 +219,7 @@ def _has_regions(provider: Mapping[str, Any]) -> bool:
     return "regions" in provider or "region_host" in provider
 
 
-def _region_host(
-    verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], needed: bool
-) -> str:
+def _region_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], needed: bool) -> str:
     name = provider["name"]
     region = _text(settings, "region")
     if not _has_regions(provider):
@@ -244,9 +246,7 @@ def _region_host(
     return ""
 
 
-def _port(
-    verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], host: str
-) -> tuple[int, str]:
+def _port(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], host: str) -> tuple[int, str]:
     """The port and its TLS mode; what was not given comes from the preset."""
     name = provider["name"]
     port = int(settings.get("port") or 0)
@@ -352,7 +352,9 @@ def _username(
             f"Write {username.partition('@')[0]}.",
         )
     elif _is_placeholder_address(username, provider):
-        verdict.fault("username", f"{username!r} is the placeholder of a guide.", f"Write your own login. {about}".rstrip())
+        verdict.fault(
+            "username", f"{username!r} is the placeholder of a guide.", f"Write your own login. {about}".rstrip()
+        )
     elif rule == "address":
         other = _other_provider(addresses.domain_of(username), provider, providers)
         if other:
@@ -372,9 +374,7 @@ def _is_placeholder_address(text: str, provider: Mapping[str, Any]) -> bool:
     )
 
 
-def _other_provider(
-    domain: str, provider: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]
-) -> str:
+def _other_provider(domain: str, provider: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]) -> str:
     """The provider that alone gives out addresses of a domain, where it is not this one."""
     if domain in provider.get("domains", []):
         return ""
@@ -503,7 +503,9 @@ def _generic(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]:
                 "Write a user (nut), an address (nut@nas.lan) or a whole domain (@nas.lan).",
             )
         if not addresses.is_address(public):
-            verdict.fault("generic", f"{local!r} leads to {public!r}, which is not an address.", "Write one full address.")
+            verdict.fault(
+                "generic", f"{local!r} leads to {public!r}, which is not an address.", "Write one full address."
+            )
         table[local.lower()] = public
     return table
 
@@ -552,7 +554,9 @@ def _check_target(verdict: Verdict, user: str, target: str, table: Mapping[str, 
             "Write a full address, name and domain.",
         )
     elif addresses.is_example_domain(addresses.domain_of(target)):
-        verdict.fault("aliases", f"{user!r} leads to {target!r}, the placeholder of a guide.", "Write your own address.")
+        verdict.fault(
+            "aliases", f"{user!r} leads to {target!r}, the placeholder of a guide.", "Write your own address."
+        )
     elif addresses.is_private_domain(addresses.domain_of(target)):
         verdict.fault(
             "aliases",
@@ -604,7 +608,9 @@ def _hostname(verdict: Verdict, settings: Mapping[str, Any]) -> str:
 def _check_ca_file(verdict: Verdict, settings: Mapping[str, Any]) -> None:
     ca_file = _text(settings, "ca_file")
     if ca_file and _clean(ca_file) and not _CA_FILE.fullmatch(ca_file):
-        verdict.fault("ca_file", f"{ca_file!r} is not the absolute path of a file.", "Write it from / on, without spaces.")
+        verdict.fault(
+            "ca_file", f"{ca_file!r} is not the absolute path of a file.", "Write it from / on, without spaces."
+        )
 
 
 def public_domains(plan: Mapping[str, Any]) -> set[str]:

@@ -75,18 +75,22 @@ actions:
 import fcntl
 import glob
 import os
+import re
 import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 
+# How long a daemon may take to answer, and how long to be there at all.
 GREETING_SECONDS = 15
+STARTING_SECONDS = 3
+COMPILED_SUFFIXES = (".db", ".lmdb", ".cdb")
 # Postfix's own files beside main.cf that a copy of the configuration needs to be checked.
 LIVE_FILES = ("master.cf", "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d")
 
@@ -117,7 +121,8 @@ class Postfix:
         path = self.module.get_bin_path(argv[0], opt_dirs=["/usr/sbin"], required=check)
         if not path:
             return 127, "", f"{argv[0]} is not installed"
-        return self.module.run_command([path, *argv[1:]], environ_update={"LC_ALL": "C"})
+        code, out, err = self.module.run_command([path, *argv[1:]], environ_update={"LC_ALL": "C"})
+        return code, out, err
 
     # --- what is there --------------------------------------------------------------------------
 
@@ -149,26 +154,23 @@ class Postfix:
         if slot is None:
             return wrong + [self.table(slot, name) for name in self.texts]
         wrong += [
-            path
-            for path in (self.folder, os.path.dirname(self.table(slot, "")))
-            if not self.is_owned(path, 0o755)
+            path for path in (self.folder, os.path.dirname(self.table(slot, ""))) if not self.is_owned(path, 0o755)
         ]
         for name, text in self.texts.items():
             path = self.table(slot, name)
-            if self.read(path) != text or not self.is_owned(path, mode_of(name)):
+            as_written = self.read(path) == text and self.is_owned(path, mode_of(name))
+            if not as_written or (name in self.compiled and not self.is_compiled(slot, name)):
                 wrong.append(path)
-            elif name in self.compiled and not self.is_compiled(slot, name):
-                wrong.append(path)
-        expected = {*self.texts, *(f"{name}{suffix}" for name in self.compiled for suffix in (".db", ".lmdb", ".cdb"))}
-        if os.path.isdir(os.path.join(self.folder, slot)):
-            wrong += [self.table(slot, name) for name in os.listdir(os.path.join(self.folder, slot)) if name not in expected]
-        return wrong
+        # Anything else there is not ours, and may be a copy of the password.
+        expected = {*self.texts, *(name + suffix for name in self.compiled for suffix in COMPILED_SUFFIXES)}
+        found = os.listdir(self.table(slot, "")) if os.path.isdir(self.table(slot, "")) else []
+        return wrong + [self.table(slot, name) for name in found if name not in expected]
 
     def is_compiled(self, slot: str, name: str) -> bool:
         """Whether the compiled table says what its text says, and is as closed as it."""
         path = self.table(slot, name)
         code, out, _err = self.command("postmap", "-s", f"{self.compiled[name]}:{path}")
-        files = [path + suffix for suffix in (".db", ".lmdb", ".cdb") if os.path.exists(path + suffix)]
+        files = [path + suffix for suffix in COMPILED_SUFFIXES if os.path.exists(path + suffix)]
         return (
             code == 0
             and configuration.parse_table(out) == configuration.parse_table(self.texts[name])
@@ -194,11 +196,12 @@ class Postfix:
                 "Install ca-certificates, or name the bundle of this host in smarthost_ca_file."
             )
         _code, out, _err = self.command("postconf", "-m")
+        usable = [map_type for map_type in ("texthash", "hash", "lmdb", "cdb", "btree") if map_type in out.split()]
         for map_type in self.module.params["map_types"]:
-            if map_type not in out.split():
+            if map_type not in usable:
                 raise Refused(
                     f"the Postfix of this host has no {map_type} tables. "
-                    f"Set smarthost_map_type to one of: {', '.join(t for t in ('texthash', 'hash', 'lmdb', 'cdb', 'btree') if t in out.split())}."
+                    f"Set smarthost_map_type to one of: {', '.join(usable)}."
                 )
 
     def check_configuration(self, main_cf: str) -> None:
@@ -282,40 +285,43 @@ class Postfix:
         if code != 0:
             raise Refused(f"Postfix does not reload: {err.strip()}")
 
-    def wait_for_greeting(self) -> None:
+    def wait_for_greeting(self, since: float) -> None:
         """A daemon that is up answers on loopback; one that only seems to be does not."""
-        deadline = time.monotonic() + GREETING_SECONDS
+        start = time.monotonic()
         reason = ""
-        while time.monotonic() < deadline:
+        while time.monotonic() < start + GREETING_SECONDS:
             for address in ("127.0.0.1", "::1"):
                 try:
                     with socket.create_connection((address, 25), timeout=5) as connection:
                         greeting = connection.recv(512)
                         connection.sendall(b"QUIT\r\n")
-                    if greeting.startswith(b"220"):
+                    # Another program may have the port: ask Postfix itself as well.
+                    if greeting.startswith(b"220") and self.running():
                         return
                     reason = f"{address} port 25 answers {greeting[:80]!r}"
                 except OSError as error:
                     reason = reason or f"{address} port 25: {error}"
+            if time.monotonic() > start + STARTING_SECONDS and not self.running():
+                break
             time.sleep(0.2)
-        raise Refused(f"Postfix does not answer after {GREETING_SECONDS} s ({reason}). {self.last_words()}".rstrip())
+        raise Refused(f"Postfix does not answer ({reason}). {self.last_words(since)}".rstrip())
 
-    def last_words(self) -> str:
-        """What the daemon itself said last."""
+    def last_words(self, since: float) -> str:
+        """What Postfix and its unit complained of since then."""
         _code, out, _err = self.command(
-            "journalctl", "--no-pager", "--output=cat", "--since=-1min", "--identifier=postfix/master",
-            "--identifier=postfix/postfix-script", "--identifier=postfix", "--lines=5", check=False,
-        )  # fmt: skip
-        words = [line for line in out.splitlines() if any(word in line for word in ("fatal", "error", "warning"))]
-        return "It said: " + " / ".join(words) if words else ""
+            "journalctl", "--no-pager", "--output=cat", f"--since=@{since:.6f}", "--unit=postfix*", check=False
+        )
+        words = [line for line in out.splitlines() if re.search(r"fatal|error|warning", line)]
+        return "It said: " + " / ".join(dict.fromkeys(words)) if words else ""
 
     def run(self, restart: bool) -> None:
         """Make the daemon take the configuration, and see that it did."""
+        since = time.time()
         if restart or not self.running():
             self.restart()
         else:
             self.reload()
-        self.wait_for_greeting()
+        self.wait_for_greeting(since)
 
 
 def mode_of(name: str) -> int:
@@ -406,7 +412,7 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     if enable:
         postfix.actions.append("enabled Postfix at boot")
     if wrong or not running:
-        postfix.actions.append("reloaded Postfix" if not restart else "started Postfix" if not running else "restarted Postfix")
+        postfix.actions.append(f"{'started' if not running else 'restarted' if restart else 'reloaded'} Postfix")
     result = {
         "changed": bool(postfix.actions),
         "actions": postfix.actions,

@@ -36,9 +36,4 @@ public_domains:
   returned: where nothing is wrong
   type: list
   elements: str
-faults:
-  description: One sentence for each thing that is wrong, beginning with the name of the variable.
-  returned: where something is wrong
-  type: list
-  elements: str
 """

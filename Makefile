@@ -1,0 +1,51 @@
+# What one does with a checkout. Everything is installed into .venv; nothing outside it but the
+# system packages that `make setup` names.
+PYTHON ?= python3
+BIN := .venv/bin
+# Molecule and the playbooks find each other's programs by PATH.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint unit molecule bench docs lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/done ## Install what the project needs (system packages where you are root or may sudo)
+
+# The system packages come first: without python3-venv there is no .venv.
+.venv/done: requirements/dev.txt
+	$(PYTHON) -m lab setup
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: setup ## See it work: a throw-away server sends a mail through a stand-in provider
+	@$(BIN)/python -m demo
+
+test: setup ## Run every check: lint, unit tests, Molecule on five Debian releases
+	@$(BIN)/python -m checks
+
+lint: setup ## Run the linters alone
+	@$(BIN)/python -m checks lint
+
+unit: setup ## Run the unit tests alone
+	@$(BIN)/python -m checks unit
+
+molecule: setup ## Run Molecule alone; LIMIT=trixie picks one host
+	@$(BIN)/python -m checks molecule
+
+bench: setup ## Measure what the README promises in seconds
+	@$(BIN)/python -m bench
+
+docs: setup ## Write docs/providers.md anew from the presets
+	@$(BIN)/python -m docs.providers
+
+lock: setup ## Pin all Python packages anew, with their hashes
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make lock' --output-file requirements/dev.txt requirements/dev.in
+
+clean: ## Remove the lab's containers and everything that was built
+	-@test ! -d .venv || for name in demo molecule bench; do $(BIN)/python -m lab down --name $$name; done
+	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Every check of the project, with a summary at the end."""

@@ -1,0 +1,87 @@
+"""Run the checks that are named (lint, unit, molecule), or all: python -m checks [NAME …]."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+PYTHON_CODE = ("checks", "demo", "docs", "lab", "bench", "molecule", "plugins", "tests")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One command, the group that it belongs to and its name in the summary."""
+
+    group: str
+    name: str
+    command: tuple[str, ...]
+
+
+def _shell_scripts() -> tuple[str, ...]:
+    """Tracked files that begin with a line for sh or bash."""
+    files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    paths = (PROJECT / name for name in files if name)
+    return tuple(
+        str(path.relative_to(PROJECT))
+        for path in paths
+        if path.is_file() and re.match(rb"#!.*\b(ba)?sh\b", path.read_bytes()[:40])
+    )
+
+
+def _checks() -> tuple[Check, ...]:
+    return (
+        Check("lint", "yamllint", ("yamllint", "--strict", ".")),
+        Check("lint", "ansible-lint", ("ansible-lint", "--offline", "--strict")),
+        Check("lint", "ruff", ("ruff", "check", ".")),
+        Check("lint", "ruff format", ("ruff", "format", "--check", ".")),
+        Check("lint", "mypy", ("mypy",)),
+        Check("lint", "shellcheck", ("shellcheck", *_shell_scripts())),
+        Check("unit", "unit tests", ("pytest", "--quiet", "tests/unit")),
+        Check("molecule", "molecule default", ("molecule", "test", "--scenario-name", "default")),
+    )
+
+
+def _run(check: Check) -> tuple[bool, str, float]:
+    """Whether it passed, what its tests counted, and its seconds; its output is shown as it comes."""
+    print(f"\n=== {check.name}: {' '.join(check.command)}", flush=True)
+    start = time.monotonic()
+    process = subprocess.Popen(
+        check.command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    assert process.stdout
+    counted = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        found = re.search(r"\b(\d+ (?:passed|failed).*?) in [\d.]+s", line)
+        counted = found.group(1) if found else counted
+    return process.wait() == 0, counted, time.monotonic() - start
+
+
+def main() -> int:
+    """Run, then say in a few lines how it went."""
+    wanted = sys.argv[1:]
+    checks = [check for check in _checks() if not wanted or check.group in wanted]
+    if not checks:
+        print(f"checks: there is no {', '.join(wanted)}; there are lint, unit and molecule", file=sys.stderr)
+        return 2
+    results = [(check, *_run(check)) for check in checks]
+
+    print("\nSummary")
+    for check, passed, counted, seconds in results:
+        print(f"  {'passed' if passed else 'FAILED'}  {check.name:<18} {seconds:6.0f} s  {counted}")
+    failed = sum(not passed for _check, passed, _counted, _seconds in results)
+    print(f"{len(results) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The main job, shown on a throw-away server and a stand-in for a mail provider."""

@@ -1,0 +1,91 @@
+"""Writes docs/providers.md from the presets, so that no fact stands in two places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parent.parent
+PRESETS = PROJECT / "roles/smarthost/vars/providers.yml"
+PAGE = PROJECT / "docs/providers.md"
+
+_FROM = {
+    "owned": "an address, alias or domain of the account",
+    "verified": "a sender or domain that was confirmed there",
+    "login": "the login itself",
+    "replaced": "the account's address; others are replaced by it without a word",
+    "any": "anything",
+}
+_LOGIN = {"address": "full address", "local_part": "what stands before the @", "any": "see below"}
+
+_INTRODUCTION = """\
+# Providers
+
+Written by `make docs` from [the presets](../roles/smarthost/vars/providers.yml); do not edit it here. Nothing in it was
+tried against a provider's live server: every figure comes from the pages that are named below it, read on the day that
+is given. A figure that is missing was not found.
+
+| `smarthost_provider` | provider | host | ports | login | password |
+|---|---|---|---|---|---|
+"""
+
+
+def _host(preset: dict[str, Any]) -> str:
+    hosts = list(preset.get("regions", {}).values())
+    return preset.get("host") or preset.get("region_host") or (hosts[0] + " …" if hosts else "yours")
+
+
+def _ports(ports: dict[int, str]) -> str:
+    return ", ".join(f"{port} {mode}" for port, mode in ports.items())
+
+
+def _row(key: str, preset: dict[str, Any]) -> str:
+    login = f"`{preset['username_fixed']}`" if "username_fixed" in preset else _LOGIN[preset["username"]]
+    password = "refused" if "password_refused" in preset else preset["password_kind"]
+    cells = [f"[`{key}`](#{key})", preset["name"], f"`{_host(preset)}`", _ports(preset["ports"]), login, password]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _size(size: int) -> str:
+    return f"{size:,} bytes".replace(",", " ")
+
+
+def _section(key: str, preset: dict[str, Any]) -> str:
+    facts: list[tuple[str, Any]] = [
+        ("Regions", ", ".join(f"`{name}` ({host})" for name, host in preset.get("regions", {}).items())),
+        (
+            "Other hosts",
+            "; ".join(
+                f"`{host}` ({'any port, ' + more['any_port'] if 'any_port' in more else _ports(more['ports'])})"
+                for host, more in preset.get("alternate_hosts", {}).items()
+            ),
+        ),
+        ("Login", preset.get("username_help")),
+        ("Password", preset.get("password_steps")),
+        ("Page", f"<{preset['password_page']}>" if "password_page" in preset else None),
+        ("From", f"{_FROM[preset['from']]}. {preset.get('from_help', '')}".strip()),
+        ("`smarthost_from`", "must be given" if preset.get("from_required") else None),
+        ("Largest mail", _size(preset["size_limit"]) if "size_limit" in preset else None),
+        ("Connections at once", preset["concurrency"]),
+        ("How much", preset.get("daily_limit")),
+        ("Needs", " ".join(preset.get("requires", []))),
+        ("Mind", " ".join([preset.get("password_refused", ""), *preset.get("warnings", [])]).strip()),
+        ("Sources", f"{preset['certainty']}, read on {preset['checked']}" if "source" in preset else None),
+    ]
+    lines = [f"- {name}: {text}" for name, text in facts if text not in ("", None)]
+    lines += [f"  - <{url}>" for url in preset.get("source", [])]
+    return f'\n## {preset["name"]}\n\n<a id="{key}"></a>\n\n' + "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """The whole page."""
+    presets = yaml.safe_load(PRESETS.read_text())["__smarthost_providers"]
+    rows = "".join(_row(key, preset) for key, preset in presets.items())
+    return _INTRODUCTION + rows + "".join(_section(key, preset) for key, preset in presets.items())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(f"wrote {PAGE.relative_to(PROJECT)}")

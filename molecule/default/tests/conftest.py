@@ -1,0 +1,114 @@
+"""Fixtures of the tests on real hosts: the provider, the playbook, a mail on its way."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+import testinfra
+import yaml
+from testinfra.host import Host
+
+import lab
+from lab.provider import Provider
+
+PROJECT = Path(__file__).resolve().parents[3]
+SCENARIO = Path(__file__).resolve().parents[1]
+INVENTORIES = (PROJECT / "lab/inventory", SCENARIO / "inventory")
+LAB = "molecule"
+DEFERRAL_SECONDS = 30
+
+os.environ.update(lab.environment())
+_INVENTORY = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all"]
+_SETTINGS = yaml.safe_load((PROJECT / ".config/molecule/config.yml").read_text())["ansible"]["env"]
+
+
+def _chosen() -> list[str]:
+    """The hosts of the inventory that LIMIT leaves, as it does for Molecule."""
+    limit = os.environ.get("LIMIT", "all")
+    return [name for name in _INVENTORY["hosts"] if limit == "all" or name in re.split("[,:]", limit)]
+
+
+CHOSEN = _chosen()
+
+
+@pytest.fixture(scope="module", params=CHOSEN)
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of each host in the inventory."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def host(name: str) -> Host:
+    """Testinfra's view of a host."""
+    return testinfra.get_host(f"podman://{LAB}-{name}")
+
+
+@pytest.fixture(scope="module")
+def variables(name: str) -> dict[str, object]:
+    """The role's variables on a host."""
+    return {**_INVENTORY["vars"], **_INVENTORY["hosts"][name]}
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """The mail provider, as it was after the test."""
+    provider = Provider(LAB)
+    yield provider
+    provider.reset()
+
+
+def run_site(*arguments: str, limit: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    """Run the site.yml that people run, with the settings that Molecule runs it with."""
+    settings = {key: value.replace("${MOLECULE_PROJECT_DIRECTORY}", str(PROJECT)) for key, value in _SETTINGS.items()}
+    return subprocess.run(
+        ["ansible-playbook", *(f"--inventory={path}" for path in INVENTORIES),
+         f"--limit={limit},localhost", *arguments, str(PROJECT / "site.yml")],
+        cwd=cwd, env={**os.environ, **settings}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+class Mail:
+    """One mail, from the hands of a program on a host to its end."""
+
+    def __init__(self, host: Host, to: str = "root", sender: str = "", headers: str = "") -> None:
+        self.host = host
+        self.subject = f"Test {uuid.uuid4().hex[:12]}"
+        option = f"-f {sender} " if sender else ""
+        text = f"Subject: {self.subject}\n{headers or f'To: {to}'}\n\nThe disk is full.\n"
+        self.sent_at = time.time()
+        host.run_expect([0], f"printf %s '{text}' | /usr/sbin/sendmail -i {option}{to}")
+
+    def arrived(self, provider: Provider) -> EmailMessage:
+        """The mail as the provider has it."""
+        return provider.wait_for_mail(lambda mail: mail["Subject"] == self.subject)
+
+    def log(self) -> str:
+        """What Postfix's client said since the mail was sent."""
+        return self.host.check_output(
+            f"journalctl --no-pager --output=cat --identifier=postfix/smtp --since=@{self.sent_at:.6f}"
+        )
+
+    def reason_it_waits(self) -> str:
+        """Why the mail is in the queue, once Postfix has tried; fails where it does not wait."""
+        deadline = time.monotonic() + DEFERRAL_SECONDS
+        while time.monotonic() < deadline:
+            queue = self.host.check_output("postqueue -j")
+            found = re.search(r'"delay_reason": "(.*?)"}', queue)
+            if '"queue_name": "deferred"' in queue and found:
+                return found.group(1)
+            time.sleep(0.2)
+        raise AssertionError(f"no mail waits on the host: {queue}\n{self.log()}")
+
+
+@pytest.fixture
+def send(host: Host) -> Callable[..., Mail]:
+    """Send a mail from a host, as cron would."""
+    return lambda **how: Mail(host, **how)

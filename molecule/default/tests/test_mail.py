@@ -1,0 +1,127 @@
+"""The way of a mail: what arrives at the provider, and what waits when something is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from conftest import Mail
+from testinfra.host import Host
+
+from lab.provider import Provider
+
+Send = Callable[..., Mail]
+
+
+def test_mail_to_root_arrives_authenticated_over_verified_tls(
+    send: Send, provider: Provider, variables: dict[str, object]
+) -> None:
+    sent = send()
+    mail = sent.arrived(provider)
+    assert mail["Return-Path"] == "<casey@fastmail.com>"
+    assert mail["From"].addresses[0].addr_spec == "casey@fastmail.com"
+    assert mail["X-Original-To"] == "casey@fastmail.com"
+    received = " ".join(mail["Received"].split())
+    assert "(Authenticated sender: casey@fastmail.com)" in received
+    assert "using TLSv1.3" in received
+    port = variables.get("smarthost_port", 465)
+    assert "Verified TLS connection established to smtp.fastmail.com[" in sent.log()
+    assert f"]:{port}," in sent.log() and "status=sent" in sent.log()
+
+
+@pytest.mark.parametrize("user", ["www-data", "nobody", "nobody-of-this-name"])
+def test_mail_to_any_local_user_reaches_the_person(send: Send, provider: Provider, user: str) -> None:
+    assert send(to=user).arrived(provider)["X-Original-To"] == "casey@fastmail.com"
+
+
+def test_mail_to_a_user_with_an_alias_goes_there(send: Send, provider: Provider) -> None:
+    assert send(to="ups").arrived(provider)["X-Original-To"] == "alerts@casey.test"
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["root", "root@localhost", "backup@{name}", "backup@{name}.local", "backup@localhost.localdomain"],
+)
+def test_every_name_of_the_host_is_rewritten(send: Send, provider: Provider, name: str, sender: str) -> None:
+    sender = sender.format(name=name)
+    mail = send(sender=sender, headers=f'From: "Backup" <{sender}>\nReply-To: friend@elsewhere.test').arrived(provider)
+    assert mail["Return-Path"] == "<casey@fastmail.com>"
+    assert str(mail["From"]) == "Backup <casey@fastmail.com>"
+    assert mail["Reply-To"] == "friend@elsewhere.test"
+
+
+def test_a_sender_with_an_entry_gets_its_own_address(send: Send, provider: Provider) -> None:
+    mail = send(sender="nut", headers="From: nut").arrived(provider)
+    assert mail["Return-Path"] == "<alerts@casey.test>"
+    assert mail["From"] == "alerts@casey.test"
+
+
+def test_recipients_are_never_rewritten(send: Send, provider: Provider, name: str) -> None:
+    headers = f"To: friend@elsewhere.test\nCc: root@{name}, nut@{name}"
+    mail = send(to="friend@elsewhere.test", headers=headers).arrived(provider)
+    assert mail["X-Original-To"] == "friend@elsewhere.test"
+    assert mail["To"] == "friend@elsewhere.test"
+    assert mail["Cc"] == f"root@{name}, nut@{name}"
+
+
+def test_an_app_that_speaks_smtp_needs_no_password(host: Host, provider: Provider, name: str) -> None:
+    program = f"""
+import smtplib
+with smtplib.SMTP("127.0.0.1") as server:
+    server.sendmail("app@{name}", ["root@localhost"], "From: app@{name}\\nSubject: From an app\\n\\nx")
+"""
+    host.run_expect([0], f"python3 -c '{program}'")
+    mail = provider.wait_for_mail(lambda mail: mail["Subject"] == "From an app" and name in mail.as_string())
+    assert mail["From"] == "casey@fastmail.com"
+
+
+def test_too_large_a_mail_is_refused_at_once(host: Host) -> None:
+    done = host.run("head -c 60000000 /dev/zero | base64 | /usr/sbin/sendmail root")
+    assert done.rc != 0
+    assert "File too large" in done.stderr or "too big" in done.stderr
+
+
+def test_untrusted_certificate_keeps_mail_and_password_here(send: Send, provider: Provider) -> None:
+    _waits_without_a_login(send, provider, lambda: provider.use_certificate("untrusted"), "not (trusted|verified)")
+
+
+def test_certificate_for_another_name_keeps_mail_and_password_here(send: Send, provider: Provider) -> None:
+    _waits_without_a_login(send, provider, lambda: provider.use_certificate("wrong-name"), "not (trusted|verified)")
+
+
+def test_expired_certificate_keeps_mail_and_password_here(send: Send, provider: Provider) -> None:
+    _waits_without_a_login(send, provider, lambda: provider.use_certificate("expired"), "not (trusted|verified)")
+
+
+def test_provider_without_tls_keeps_mail_and_password_here(
+    send: Send, provider: Provider, variables: dict[str, object]
+) -> None:
+    if variables.get("smarthost_port") == 587:
+        _waits_without_a_login(
+            send, provider, lambda: provider.offer_tls(False), "TLS is required, but was not offered"
+        )
+    else:
+        _waits_without_a_login(send, provider, lambda: provider.offer_plain_on_465(), "Cannot start TLS|handshake")
+
+
+def test_wrong_password_keeps_mail_in_the_queue(send: Send, provider: Provider) -> None:
+    provider.set_password("z9z9z9z9z9z9z9z9")
+    sent = send()
+    assert "535 5.7.8" in sent.reason_it_waits()
+    provider.reset()
+    sent.host.run_expect([0], "postqueue -f")
+    assert sent.arrived(provider)
+
+
+def _waits_without_a_login(send: Send, provider: Provider, spoil: Callable[[], None], reason: str) -> None:
+    """Mail waits, the provider has seen no AUTH, and the mail leaves when the provider is well again."""
+    marker = provider.marker()
+    spoil()
+    sent = send()
+    assert re.search(reason, sent.reason_it_waits())
+    log = provider.wait_for_log("disconnect from", marker)
+    assert "sasl_method" not in log and "auth=" not in log, log
+    provider.reset()
+    sent.host.run_expect([0], "postqueue -f")
+    assert sent.arrived(provider)

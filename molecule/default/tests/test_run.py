@@ -1,0 +1,235 @@
+"""What a run of site.yml does to a host: what it tells beforehand, what it puts right, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import testinfra
+from conftest import CHOSEN, LAB, Mail, run_site
+from testinfra.host import Host
+
+from lab import labs
+from lab.provider import Provider
+
+PASSWORD = "q7w2e9r4t6y1u8i3"
+NEW_PASSWORD = "m3n5b7v9c1x2z4l6"
+MAIN_CF = "/etc/postfix/main.cf"
+# One host is enough for what does not depend on the version of Postfix.
+NAME = CHOSEN[len(CHOSEN) // 2]
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """A configured host, and again so after the test."""
+    host = testinfra.get_host(f"podman://{LAB}-{NAME}")
+    yield host
+    run()
+
+
+def run(*arguments: str, limit: str = NAME, **variables: object) -> subprocess.CompletedProcess[str]:
+    """Run site.yml on the host with other variables than the inventory's."""
+    extra = [f"--extra-vars={json.dumps(variables)}"] if variables else []
+    return run_site(*extra, *arguments, limit=limit)
+
+
+def changed(done: subprocess.CompletedProcess[str], name: str = NAME) -> int:
+    """How many tasks changed something, by the recap; fails where one failed."""
+    found = re.search(rf"^{re.escape(name)} .*changed=(\d+).*failed=0", done.stdout, re.MULTILINE)
+    assert done.returncode == 0 and found, done.stdout + done.stderr
+    return int(found.group(1))
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """All that a run said, in one line of text."""
+    return " ".join((done.stdout + done.stderr).split())
+
+
+# --- a fresh host -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[tuple[Host, str]]:
+    """A host that nobody has configured yet, and the inventory that has it."""
+    labs.up(LAB, {"fresh": "trixie"})
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all: {hosts: {fresh: {suite: trixie}}}")
+    yield testinfra.get_host(f"podman://{LAB}-fresh"), f"--inventory={inventory}"
+    labs.down(LAB, ["fresh"])
+
+
+def test_a_dry_run_on_a_fresh_host_tells_the_truth_and_changes_nothing(fresh: tuple[Host, str]) -> None:
+    host, inventory = fresh
+    places = " -o ".join(f"-path {path}" for path in ("/run", "/tmp", "/var/log", "/root/.ansible"))
+    listing = f"find / -xdev \\( {places} \\) -prune -o -type f -printf '%p %T@ %m %u\\n'"
+    before = host.check_output(listing)
+    told = run("--check", "--diff", inventory, limit="fresh")
+    assert changed(told, "fresh") == 2
+    assert host.check_output(listing) == before
+    assert "Would install postfix, libsasl2-modules" in told.stdout
+    assert PASSWORD not in told.stdout + told.stderr
+
+    done = run("--diff", inventory, limit="fresh")
+    assert changed(done, "fresh") == 2
+    assert PASSWORD not in done.stdout + done.stderr
+    promised = told.stdout.partition(f"+++ after: {MAIN_CF}\n")[2].partition("\n--- before")[0].splitlines()[1:]
+    assert [line.removeprefix("+") for line in promised if line] == host.file(MAIN_CF).content_string.splitlines()
+
+    assert changed(run(inventory, limit="fresh"), "fresh") == 0
+    assert changed(run("--check", inventory, limit="fresh"), "fresh") == 0
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+def test_bad_input_is_refused_in_one_go_before_the_host_is_touched(host: Host) -> None:
+    before = host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'")
+    done = run(
+        smarthost_username="casey",
+        smarthost_password="q7w2\nrelayhost = evil",
+        smarthost_port=2525,
+        smarthost_from="root@nas.lan",
+        smarthost_aliases={"root": "you@example.com"},
+    )
+    assert done.returncode != 0
+    for fault in (
+        "smarthost_username: 'casey' is not a full address",
+        "smarthost_password: has a line break at position 5",
+        "smarthost_port: Fastmail has no port 2525. It offers 465 (implicit), 587 (starttls)",
+        "smarthost_from: 'root@nas.lan' exists only inside your network",
+        "smarthost_aliases: 'root' leads to 'you@example.com', the placeholder of a guide",
+    ):
+        assert fault in said(done)
+    assert "Ask for the system" not in done.stdout
+    assert "relayhost = evil" not in done.stdout + done.stderr
+    assert host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") == before
+
+
+def test_a_misspelt_parameter_is_refused_and_the_host_stays_as_it_was(host: Host) -> None:
+    before = host.file(MAIN_CF).content_string
+    done = run(smarthost_parameters={"smtp_tls_securty_level": "may"})
+    assert done.returncode != 0
+    assert "Nothing was changed: Postfix does not accept the configuration: unused parameter" in said(done)
+    assert host.file(MAIN_CF).content_string == before
+
+
+def test_a_missing_ca_bundle_is_refused(host: Host) -> None:
+    done = run(smarthost_ca_file="/etc/ssl/nowhere.pem")
+    assert done.returncode != 0
+    assert "there is no CA bundle /etc/ssl/nowhere.pem on this host" in said(done)
+
+
+# --- a change -----------------------------------------------------------------------------------
+
+
+def test_a_new_password_replaces_the_old_one_everywhere(host: Host, provider: Provider) -> None:
+    provider.set_password(NEW_PASSWORD)
+    done = run("--diff", "-vvv", smarthost_password=NEW_PASSWORD)
+    assert changed(done) == 1
+    assert "casey@fastmail.com:(the new password)" in done.stdout
+    for secret in (PASSWORD, NEW_PASSWORD):
+        assert secret not in done.stdout + done.stderr
+    find = "grep -rlsF {} / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev"
+    assert host.run(find.format(PASSWORD)).stdout.split() == []
+    assert len(host.run(find.format(NEW_PASSWORD)).stdout.split()) == 1
+    assert Mail(host).arrived(provider)
+
+
+def test_what_is_taken_out_of_the_variables_is_gone_from_the_host(host: Host) -> None:
+    assert changed(run(smarthost_parameters={"delay_warning_time": "4h", "biff": True})) == 1
+    assert host.check_output("postconf -n -h delay_warning_time biff").split() == ["4h", "yes"]
+    assert changed(run()) == 1
+    assert host.check_output("postconf -n -h delay_warning_time biff") == "no"
+
+
+@pytest.mark.parametrize("level", ["verify", "encrypt"])
+def test_another_level_of_checking_is_what_postfix_reads(host: Host, provider: Provider, level: str) -> None:
+    done = run(smarthost_tls_security_level=level)
+    assert changed(done) == 1
+    assert host.check_output("postconf -h smtp_tls_security_level") == level
+    assert ("whoever answers for the relay's name gets the password" in said(done)) == (level == "encrypt")
+    assert Mail(host).arrived(provider)
+
+
+def test_rewriting_all_senders_keeps_names_recipients_and_answers(host: Host, provider: Provider) -> None:
+    run(smarthost_rewrite="all")
+    headers = (
+        'From: "Contact, form" <visitor@elsewhere.test>\nReply-To: visitor@elsewhere.test\n'
+        "Sender: web@elsewhere.test\nTo: friend@elsewhere.test"
+    )
+    mail = Mail(host, to="friend@elsewhere.test", sender="visitor@elsewhere.test", headers=headers).arrived(provider)
+    assert mail["Return-Path"] == "<casey@fastmail.com>"
+    assert str(mail["From"]) == '"Contact, form" <casey@fastmail.com>'
+    assert mail["Sender"] == "casey@fastmail.com"
+    assert mail["Reply-To"] == "visitor@elsewhere.test"
+    assert mail["To"] == mail["X-Original-To"] == "friend@elsewhere.test"
+
+
+@pytest.mark.parametrize("map_type", ["hash", "btree"])
+def test_compiled_tables_hold_the_same_login_and_stay_closed(host: Host, provider: Provider, map_type: str) -> None:
+    if map_type not in host.check_output("postconf -m").split():
+        assert f"has no {map_type} tables" in said(run(smarthost_map_type=map_type))
+        return
+    assert changed(run(smarthost_map_type=map_type)) == 1
+    assert changed(run(smarthost_map_type=map_type)) == 0
+    table = host.check_output("postconf -h smtp_sasl_password_maps").partition(":")[2]
+    assert host.file(f"{table}.db").mode == 0o600
+    assert Mail(host).arrived(provider)
+    # A table that went missing, or is older than its text, is made again.
+    host.run_expect([0], f"rm {table}.db")
+    assert changed(run(smarthost_map_type=map_type)) == 1
+    assert Mail(host).arrived(provider)
+
+
+# --- drift --------------------------------------------------------------------------------------
+
+
+def test_what_was_changed_by_hand_is_shown_and_put_right(host: Host) -> None:
+    host.run_expect([0], "postconf -e inet_interfaces=all smtp_tls_security_level=may && postfix reload")
+    told = run("--check", "--diff")
+    assert changed(told) == 1
+    assert "-smtp_tls_security_level = may" in told.stdout
+    assert changed(run()) == 1
+    values = host.check_output("postconf -h smtp_tls_security_level inet_interfaces")
+    assert values.split() == ["secure", "loopback-only"]
+    assert "0.0.0.0:25" not in host.check_output("ss -Htln")
+
+
+def test_an_open_password_file_is_closed_again(host: Host) -> None:
+    table = host.check_output("postconf -h smtp_sasl_password_maps").partition(":")[2]
+    host.run_expect([0], f"chmod 0644 {table}")
+    assert changed(run("--check")) == 1
+    assert changed(run()) == 1
+    table = host.check_output("postconf -h smtp_sasl_password_maps").partition(":")[2]
+    assert host.file(table).mode == 0o600
+
+
+def test_a_copy_of_the_password_beside_the_tables_is_removed(host: Host) -> None:
+    table = host.check_output("postconf -h smtp_sasl_password_maps").partition(":")[2]
+    host.run_expect([0], f"cp {table} {table}.bak")
+    assert changed(run()) == 1
+    assert "sasl_passwd.bak" not in host.check_output("find /etc/postfix")
+
+
+def test_a_stopped_postfix_is_started_and_enabled(host: Host) -> None:
+    host.run_expect([0], "systemctl disable --now postfix")
+    assert changed(run("--check")) == 1
+    assert host.run("postfix status").rc != 0
+    assert changed(run()) == 1
+    assert host.run("postfix status").rc == 0
+    assert host.service("postfix").is_enabled
+
+
+def test_a_daemon_that_cannot_start_brings_the_old_configuration_back(host: Host, provider: Provider) -> None:
+    before = host.file(MAIN_CF).content_string
+    done = run(smarthost_parameters={"inet_interfaces": "127.0.0.1, 192.0.2.1"})
+    assert done.returncode != 0
+    assert "no local interface found for 192.0.2.1" in said(done)
+    assert "The configuration from before is back in place and runs." in said(done)
+    assert host.file(MAIN_CF).content_string == before
+    assert host.check_output("ls /etc/postfix/smarthost").split() == ["a" if "/a/" in before else "b", "original"]
+    assert Mail(host).arrived(provider)
