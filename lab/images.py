@@ -42,11 +42,7 @@ def build_missing(kinds: set[str]) -> None:
 
 
 def _missing(kinds: set[str]) -> list[str]:
-    return [
-        kind
-        for kind in sorted(kinds)
-        if podman("image", "exists", reference(kind), check=False).returncode
-    ]
+    return [kind for kind in sorted(kinds) if podman("image", "exists", reference(kind), check=False).returncode]
 
 
 def _build(kind: str) -> None:
@@ -78,6 +74,4 @@ def _build(kind: str) -> None:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

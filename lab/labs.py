@@ -7,12 +7,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import STATE, LabError, certificates, images, system
-from . import provider as provider_module
-from . import step
+from . import STATE, LabError, certificates, images, provider, step, system
 from .host import exec, podman
 from .images import SUITES
-from .provider import Provider
 
 # Containers and networks of a lab are found by this label only: what has none is never touched.
 LABEL = "homelab-mail-lab"
@@ -37,7 +34,7 @@ def up(name: str, hosts: dict[str, str]) -> None:
         _check_image(name, host, kind, present.get(f"{name}-{host}"))
     missing = {host: kind for host, kind in wanted.items() if f"{name}-{host}" not in present}
     images.build_missing(set(missing.values()))
-    certificates.create(name, provider_module.NAMES)
+    certificates.create(name, provider.NAMES)
     _create_network(name)
 
     def start(host: str) -> None:
@@ -48,10 +45,9 @@ def up(name: str, hosts: dict[str, str]) -> None:
                 _create(name, host, wanted[host])
             elif not running:
                 podman("start", f"{name}-{host}")
-            if not running:
-                _wait_for_boot(f"{name}-{host}")
+            _wait_for_boot(f"{name}-{host}")
             if host == "provider":
-                Provider(name).reset()
+                provider.Provider(name).reset()
             else:
                 _trust(name, f"{name}-{host}")
 
@@ -66,8 +62,7 @@ def down(name: str, hosts: list[str]) -> None:
     targets = {f"{name}-{host}" for host in hosts} or present
     if unknown := targets - present:
         raise LabError(
-            f"the lab {name} has no {', '.join(sorted(unknown))}; "
-            f"it has {', '.join(sorted(present)) or 'nothing'}"
+            f"the lab {name} has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(present)) or 'nothing'}"
         )
     with step(f"removed {', '.join(sorted(targets)) or 'nothing'}"):
         if targets:
@@ -124,7 +119,7 @@ def _create_network(name: str) -> None:
 
 
 def _create(name: str, host: str, kind: str) -> None:
-    names = provider_module.NAMES if host == "provider" else ()
+    names = provider.NAMES if host == "provider" else ()
     aliases = [option for alias in names for option in ("--network-alias", alias)]
     options = ["--name", f"{name}-{host}", "--hostname", host, "--label", f"{LABEL}={name}"]
     podman("run", "--detach", *options, "--network", name, *aliases, images.reference(kind))
@@ -152,7 +147,7 @@ def _wait_for_boot(container: str) -> None:
 
 
 def _trust(name: str, container: str) -> None:
-    authority = (certificates.create(name, provider_module.NAMES) / "ca.pem").read_text()
+    authority = (certificates.create(name, provider.NAMES) / "ca.pem").read_text()
     script = """
         file=/usr/local/share/ca-certificates/lab.crt
         cat >/run/lab.crt

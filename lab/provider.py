@@ -15,7 +15,7 @@ from .host import exec
 # The names under which the lab's hosts reach the provider; its certificate has all of them.
 NAMES = ("smtp.fastmail.com", "smtps-proxy.fastmail.com")
 ACCOUNT = "casey@fastmail.com"
-PASSWORD = "q7w2e9r4t6y1u8i3"
+PASSWORD = "q7w2e9r4t6y1u8i3"  # opens nothing but this lab
 # Further addresses that the account may send from.
 ALIASES = ("alerts@casey.test",)
 
@@ -60,6 +60,7 @@ smtpd_error_sleep_time = 0
 
 smtpd_tls_security_level = encrypt
 smtpd_tls_auth_only = yes
+lab_wrappermode = yes
 smtpd_tls_protocols = >=TLSv1.2
 smtpd_tls_mandatory_protocols = >=TLSv1.2
 smtpd_tls_chain_files = {CERTIFICATE}
@@ -70,12 +71,16 @@ smtpd_tls_session_cache_timeout = 0
 """
 
 # No smtp, relay or local: neither the outside world nor local users get anything.
+# With max_use=1 every connection has a process of its own, which sees what a switch has changed:
+# after a reload, old processes go on answering for a while.
 _MASTER_CF = """\
 submission  inet  n  -  n  -     -  smtpd
+    -o max_use=1
     -o cleanup_service_name=submission-cleanup
 submissions inet  n  -  n  -     -  smtpd
+    -o max_use=1
     -o syslog_name=postfix/submissions
-    -o smtpd_tls_wrappermode=yes
+    -o smtpd_tls_wrappermode=$lab_wrappermode
     -o cleanup_service_name=submission-cleanup
 submission-cleanup unix n - n -  0  cleanup
     -o header_checks=regexp:/etc/postfix/from_checks
@@ -97,8 +102,9 @@ postlog     unix-dgram n - n -   1  postlogd
 """
 
 # A name in front of <address> and a (comment) behind the address are allowed.
+_ADDRESS = "|".join(re.escape(address) for address in _OWNED)
 _FROM_CHECKS = rf"""
-/^From:(.*<)?[[:space:]]*({"|".join(re.escape(a) for a in _OWNED)})[[:space:]]*>?[[:space:]]*(\(.*\))?[[:space:]]*$/ DUNNO
+/^From:(.*<)?\s*({_ADDRESS})\s*>?\s*(\(.*\))?\s*$/ DUNNO
 /^From:/ REJECT 5.7.1 Not authorised to send from this header address
 """
 
@@ -136,13 +142,8 @@ _FILES = {
     "/etc/dovecot/dovecot.conf": _DOVECOT_CONF,
 }
 
-# Returns when Postfix has let go of the processes that know the old configuration. A bare signal,
-# because `postfix reload` checks all its folders first, for a second.
-_RELOAD = f"""
-size=$(wc -c <{LOG})
-kill -HUP $(cat /var/spool/postfix/pid/master.pid)
-until tail -c "+$((size + 1))" {LOG} | grep -q 'reload -- version'; do sleep 0.02; done
-"""
+# Postfix waits for a second or two when main.cf is so new that somebody may still be writing it.
+_AGE = "touch -d '1 minute ago' /etc/postfix/main.cf\n"
 
 
 class Provider:
@@ -157,18 +158,24 @@ class Provider:
 
         Makes a fresh container the provider, too. The mails stay.
         """
-        files = "".join(f"cat >{path} <<'END'\n{text}END\n" for path, text in _FILES.items())
+        files = "".join(
+            f"cat >{path}.new <<'END'\n{text}END\ncmp -s {path}.new {path} || new=yes\nmv {path}.new {path}\n"
+            for path, text in _FILES.items()
+        )
         self._shell(
             f"install -d -o 5000 -g 5000 -m 700 /var/mail/lab {INBOX} {INBOX}/new\n"
             f"touch {LOG}\n"
-            + files
             + self._password_script(PASSWORD)
             + self._certificate_script("trusted")
-            # Postfix first: it makes the folder for Dovecot's socket.
-            + "if systemctl is-active --quiet dovecot; then"
-            + _RELOAD
-            + "else systemctl enable postfix dovecot; systemctl start postfix\n"
-            + "systemctl start dovecot\nfi\n"
+            + self._tls_script(True)
+            # A container of an older version of this file gets the new configuration, too.
+            + f"new=\n{files}{_AGE}"
+            + """
+[ -z "$new" ] && systemctl is-active --quiet dovecot && exit
+systemctl enable postfix dovecot
+systemctl restart postfix # first: it makes the folder for Dovecot's socket
+systemctl restart dovecot
+"""
         )
 
     def mails(self) -> list[EmailMessage]:
@@ -177,17 +184,14 @@ class Provider:
         files = [line.split() for line in done.splitlines() if not line.startswith("*")]
         # Maildir names start with the time of delivery: SECONDS.V…I…M<microseconds>.HOST
         files.sort(key=lambda file: [int(n) for n in re.findall(r"^\d+|(?<=M)\d+", file[0])])
-        return [
-            email.message_from_bytes(binascii.a2b_base64(text), policy=email.policy.default)
-            for _, text in files
-        ]
+        return [email.message_from_bytes(binascii.a2b_base64(text), policy=email.policy.default) for _, text in files]
 
     def clear(self) -> None:
         """Remove all delivered mails."""
         self._shell(f"find {INBOX} -type f -delete")
 
     def wait_for_mail(
-        self, predicate: Callable[[EmailMessage], bool] = lambda mail: True, timeout: float = 20
+        self, predicate: Callable[[EmailMessage], bool] = lambda _: True, timeout: float = 20
     ) -> EmailMessage:
         """The first mail that the predicate is true for."""
         deadline = time.monotonic() + timeout
@@ -198,18 +202,16 @@ class Provider:
                     return mail
             if time.monotonic() > deadline:
                 subjects = [str(mail["Subject"]) for mail in mails]
-                raise LabError(
-                    f"no such mail reached {self.container} in {timeout} s; it has {subjects}"
-                )
+                raise LabError(f"no such mail reached {self.container} in {timeout} s; it has {subjects}")
             time.sleep(0.2)
 
     def use_certificate(self, kind: Kind) -> None:
         """Show this certificate from the next connection on."""
-        self._shell(self._certificate_script(kind) + _RELOAD)
+        self._shell(self._certificate_script(kind))
 
     def offer_tls(self, offered: bool) -> None:
-        """Without TLS, 587 offers AUTH in plain text, as an attacker in the middle would."""
-        self._shell(self._tls_script(offered) + _RELOAD)
+        """Without TLS, both ports offer AUTH in plain text, as an attacker in the middle would."""
+        self._shell(self._tls_script(offered))
 
     def set_password(self, password: str) -> None:
         """Let the account have this app password from now on."""
@@ -228,15 +230,17 @@ class Provider:
         deadline = time.monotonic() + timeout
         while not re.search(pattern, log := self.log_since(marker)):
             if time.monotonic() > deadline:
-                raise LabError(
-                    f"{self.container} did not log {pattern!r} in {timeout} s, only:\n{log}"
-                )
+                raise LabError(f"{self.container} did not log {pattern!r} in {timeout} s, only:\n{log}")
             time.sleep(0.2)
         return log
 
     def _certificate_script(self, kind: Kind) -> str:
         pem = (certificates.create(self.lab_name, NAMES) / f"{kind}.pem").read_text()
-        return f"(umask 077; cat >{CERTIFICATE}.new) <<'END'\n{pem}END\nmv {CERTIFICATE}.new {CERTIFICATE}\n"
+        return f"""
+(umask 077; cat >{CERTIFICATE}.new) <<'END'
+{pem}END
+mv {CERTIFICATE}.new {CERTIFICATE}
+"""
 
     def _password_script(self, password: str) -> str:
         # Dovecot looks whether the file is newer once a second only, and in whole seconds.
@@ -248,9 +252,9 @@ cmp -s {USERS}.new {USERS} || {{ install -g dovecot -m 640 {USERS}.new {USERS}; 
 """
 
     def _tls_script(self, offered: bool) -> str:
-        level, auth_only = ("encrypt", "yes") if offered else ("none", "no")
-        service = "submission/inet/smtpd_tls_"
-        return f"postconf -P {service}security_level={level} {service}auth_only={auth_only}\n"
+        level, yes = ("encrypt", "yes") if offered else ("none", "no")
+        settings = f"smtpd_tls_security_level={level} smtpd_tls_auth_only={yes} lab_wrappermode={yes}"
+        return f"postconf -e {settings}\n{_AGE}"
 
     def _shell(self, script: str) -> str:
         return exec(self.container, "sh", "-eu", input=script).stdout

@@ -1,14 +1,18 @@
 """What the lab needs from the machine, and how it gets it."""
 
+import itertools
 import os
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 
 from . import STATE, LabError
 
-# What has to be there -> the Debian package that brings it.
+# What has to be there (one of them, with a bar) -> the Debian package that brings it.
 PACKAGES = {
+    # Debian keeps this apart from Python; without it there is no virtual environment.
+    f"{sysconfig.get_path('stdlib')}/ensurepip/__init__.py": "python3-venv",
     "podman": "podman",
     "crun": "crun",
     "netavark": "netavark",
@@ -18,11 +22,10 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
-# For podman and mmdebstrap without root: which of the two networks is used is podman's affair.
+# Without root, podman needs more; its version decides which of the two networks it takes.
 ROOTLESS_PACKAGES = {
     "newuidmap": "uidmap",
-    "pasta": "passt",
-    "slirp4netns": "slirp4netns",
+    "pasta|slirp4netns": "passt slirp4netns",
 }
 # An ordinary user's PATH leaves out sbin, and podman keeps its helpers in a folder of its own.
 EXTRA_PATH = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/podman", "/usr/libexec/podman"]
@@ -39,11 +42,15 @@ def setup() -> None:
 
 def _missing() -> list[str]:
     needed = PACKAGES if os.geteuid() == 0 else PACKAGES | ROOTLESS_PACKAGES
-    folders = [Path(folder) for folder in os.get_exec_path() + EXTRA_PATH]
+    folders = os.get_exec_path() + EXTRA_PATH
     return [
         package
-        for program, package in needed.items()
-        if not any((folder / program).exists() for folder in folders)
+        for programs, packages in needed.items()
+        if not any(
+            os.path.exists(os.path.join(folder, program))
+            for folder, program in itertools.product(folders, programs.split("|"))
+        )
+        for package in packages.split()
     ]
 
 
@@ -57,21 +64,25 @@ def _install(missing: list[str]) -> None:
             "This system has no apt-get: install them with its own package manager."
         )
     sudo = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
-    if sudo and (not shutil.which("sudo") or subprocess.run([*sudo, "true"], check=False).returncode):
+    if sudo and not _succeeds(*sudo, "true"):
         raise LabError(
             f"The lab needs packages that are missing here: {names}\nInstall them with:\n"
             f"  sudo apt-get update && sudo apt-get install --no-install-recommends {names}"
         )
     print(f"installing with apt: {names}", flush=True)
-    environment = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive"]
-    # One dead third-party source must not stop an install that can do without it.
-    subprocess.run([*environment, "apt-get", "--quiet", "update"], check=False)
-    command = ["apt-get", "--quiet", "--yes", "install", "--no-install-recommends", *missing]
-    if subprocess.run([*environment, *command], check=False).returncode:
+    apt_get = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]
+    # Its status does not count: one dead third-party source must not stop the install.
+    _succeeds(*apt_get, "update")
+    if not _succeeds(*apt_get, "--yes", "install", "--no-install-recommends", *missing):
         raise LabError(
-            f"apt-get could not install {names}: see its message above, and when that is solved\n"
-            f"run: sudo apt-get install --no-install-recommends {names}"
+            f"apt-get could not install {names}: its message above says why. Afterwards run:\n  python -m lab setup"
         )
+
+
+def _succeeds(*command: str) -> bool:
+    if not shutil.which(command[0]):
+        return False
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def _adapt() -> None:

@@ -45,15 +45,13 @@ class ActionModule(ActionBase):
         """The variables of the spec, templated and typed, without their prefix; what is wrong with the rest."""
         values: dict[str, Any] = {}
         faults: list[str] = []
-        for name in spec:
+        for name, option in spec.items():
             try:
-                values[name] = self._templar.template(task_vars.get(name))
-            except AnsibleUndefinedVariable as error:
-                faults.append(
-                    f"{name}: refers to something that is not defined ({error}). Define it, or write the value here."
-                )
+                value = self._templar.template(task_vars.get(name))
             except AnsibleError as error:
-                faults.append(f"{name}: {self._why_unreadable(str(error))}")
+                faults.append(f"{name}: {self._why_unreadable(name, error)}")
+            else:
+                values[name] = option.get("default") if value is None else value
         # The password is judged by the rules alone: a validator's complaint would quote it.
         checked = {name: value for name, value in values.items() if value is not None and name != "smarthost_password"}
         validated = ArgumentSpecValidator({name: spec[name] for name in checked}).validate(checked)
@@ -69,7 +67,9 @@ class ActionModule(ActionBase):
         return [
             name
             for name, value in checked.items()
-            if ArgumentSpecValidator({name: spec[name]}).validate({name: value}).error_messages
+            # Ansible would make a text of a list.
+            if (spec[name]["type"] == "str" and isinstance(value, (list, dict)))
+            or ArgumentSpecValidator({name: spec[name]}).validate({name: value}).error_messages
         ]
 
     @staticmethod
@@ -80,15 +80,23 @@ class ActionModule(ActionBase):
         return f"{name}: {value!r} is not {kind.get(option['type'], option['type'])}. Write one."
 
     @staticmethod
-    def _why_unreadable(error: str) -> str:
-        if "no vault secrets found" in error:
+    def _why_unreadable(name: str, error: AnsibleError) -> str:
+        text = str(error)
+        if "no vault secrets found" in text:
             return (
                 "is in the vault, and no vault password was given. "
                 "Run ansible-playbook with --ask-vault-pass or --vault-password-file."
             )
-        if "Decryption failed" in error:
+        if "Decryption failed" in text:
             return "is in the vault, and the vault password is wrong. Give the one that it was encrypted with."
-        return f"cannot be read: {error}"
+        if isinstance(error, AnsibleUndefinedVariable):
+            return f"refers to something that is not defined ({text}). Define it, or write the value here."
+        if name == "smarthost_password":
+            # Jinja's complaint may quote what stands between the braces.
+            return (
+                "is taken for a template, because it has {{, {% or {#. Put it in the vault, or write !unsafe before it."
+            )
+        return f"cannot be read: {text}"
 
     @staticmethod
     def _message(faults: list[str]) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
-# The characters of an unquoted local part (RFC 5322). Quoted ones would need quoting in every
-# table and gain nobody anything. A leading "#" would be a comment in a table.
-_LOCAL_PART = r"(?!#)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+# The characters of an unquoted local part (RFC 5322), without those that mean something in main.cf
+# ($ { }) or in a shell (| `): nobody's address has them. A leading "#" would be a comment in a table.
+_ATOM = r"[A-Za-z0-9!#%&'*+/=?^_~-]+"
+_LOCAL_PART = rf"(?!#){_ATOM}(?:\.{_ATOM})*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*"
+# The last label of a name has a letter; otherwise it would be an address in numbers.
+_NAME = rf"(?=.{{1,253}}\Z)(?!.*(?:\A|\.)[0-9]+\Z){_HOST}"
 
 LOCAL_PART = re.compile(_LOCAL_PART)
 HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_HOST}")
+FULL_NAME = re.compile(_NAME)
 ADDRESS = re.compile(rf"{_LOCAL_PART}@(?=.{{1,253}}\Z){_HOST}")
 
 # Ends of names that exist only inside a network, so that no provider lets anybody own an address
@@ -40,6 +44,11 @@ def is_host_name(text: str) -> bool:
     return HOST_NAME.fullmatch(text) is not None
 
 
+def is_full_name(text: str) -> bool:
+    """Whether text is a host name with a domain, and no address in numbers."""
+    return "." in text and FULL_NAME.fullmatch(text) is not None
+
+
 def domain_of(address: str) -> str:
     """The domain of an address in lower case, empty where there is none."""
     return address.rpartition("@")[2].lower() if "@" in address else ""
@@ -66,7 +75,7 @@ def host_name(fqdn: str, nodename: str) -> str:
     ('nas.lan', 'nas.localdomain')
     """
     for name in (fqdn.lower(), nodename.lower()):
-        if "." in name and name.partition(".")[0] != "localhost" and is_host_name(name):
+        if is_full_name(name) and name.partition(".")[0] != "localhost":
             return name
     # A name without a domain: the one that Postfix itself adds, because some servers refuse a
     # HELO without a dot.

@@ -11,6 +11,7 @@ import re
 
 # Stands in a rendered main.cf where the folder in use has to be named.
 PLACEHOLDER = "@tables@"
+OWN_COMMENT = "# Managed by Ansible."
 FOLDER = "smarthost"
 SLOTS = ("a", "b")
 
@@ -72,7 +73,7 @@ def other_slot(slot: str | None) -> str:
 
 
 def parse_table(text: str) -> dict[str, str]:
-    """Key -> value of a table in the format of postmap(1); keys in lower case, as it stores them.
+    """Key -> value of a table as the role writes one, a line each; keys in lower case, as postmap stores them.
 
     >>> parse_table("[h]:465 u:p w\\n# c\\nRoot\\tme@x\\n")
     {'[h]:465': 'u:p w', 'root': 'me@x'}
@@ -97,10 +98,12 @@ def hide_passwords(before: str, after: str) -> tuple[str, str]:
     both = set(old) & set(new)
 
     def hide(line: str, label: str) -> str:
-        found = re.fullmatch(r"(\[[^\]\s]+\]:\d+ [^:\s]+):(.+)", line)
+        found = re.fullmatch(r"(\[[^\]\s]+\]:\d+) ([^:\s]+):(.+)", line)
         if found:
-            return f"{found.group(1)}:({label})"
-        return line if line.startswith("#") or not line else "(a line that is not shown)"
+            key, name, password = found.groups()
+            # Some providers' token is login and password in one.
+            return f"{key} {name if name != password else f'({label})'}:({label})"
+        return line if line in ("", OWN_COMMENT) else "(a line that is not shown)"
 
     shown_old = [hide(line, "a password" if line in both else "the old password") for line in old]
     shown_new = [hide(line, "a password" if line in both else "the new password") for line in new]

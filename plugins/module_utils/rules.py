@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 
 PREFIX = "smarthost_"
+TLS_MODES = ("implicit", "starttls")
 
 # main.cf parameters that a variable is for: two places for one fact would contradict each other.
 _VARIABLE_FOR = {
@@ -36,19 +37,22 @@ _VARIABLE_FOR = {
     "myhostname": "smarthost_hostname",
 }
 
-# What guides and our own README write where the real value belongs.
-_PLACEHOLDER = re.compile(
-    r"(?:the[-_ ]?)?(?:your?|my|enter|insert)?[-_ ]*(?:app|smtp|api|mail)?[-_ ]*(?:specific)?[-_ ]*"
-    r"(?:pass(?:word|phrase|wd)?|secret|key|token)(?:[-_ ]*here)?"
-    r"|change[-_ ]?(?:me|it|this)|todo|fixme|placeholder|<.*>|\{\{.*\}\}"
-    r"|(.)\1{3,}(?:[- ]\1{4})*"  # xxxx-xxxx-xxxx-xxxx
-    r"|abcd[- ]?efgh[- ]?ijkl[- ]?mnop",
-    re.IGNORECASE,
-)
-_PLACEHOLDER_LOCAL_PARTS = {"you", "your-name", "yourname", "your.name", "user", "username", "me"}
+# What guides and our own README write where the real value belongs: nothing but such words.
+_GUIDE_WORDS = {
+    "a", "account", "address", "api", "apikey", "app", "application", "change", "changeme", "character",
+    "characters", "credential", "digit", "digits", "e", "email", "enter", "example", "first", "fixme", "from",
+    "generated", "goes", "here", "in", "insert", "it", "key", "last", "letter", "login", "mail", "me", "my",
+    "name", "new", "pass", "passphrase", "passwd", "password", "passwort", "paste", "placeholder", "put",
+    "re", "real", "secret", "sg", "smtp", "specific", "the", "this", "todo", "token", "user", "username",
+    "value", "you", "your", "yourdomain", "youremail", "yourname", "yourpassword", "yourusername",
+}  # fmt: skip
+_REPEATED = re.compile(r"(.)\1{2,}")
+_APPLES_EXAMPLE = "abcdefghijklmnop"
 
-# C0 and C1 controls, and the two separators that some programs take for an end of line.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# C0 and C1 controls, the two separators that some programs take for an end of line, halves of
+# characters, which cannot be written, and what comes along unseen when one copies from a page.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff\ud800-\udfff]")
+_LINE_BREAKS = "\n\r\x85\u2028\u2029"
 _PARAMETER = re.compile(r"[A-Za-z0-9_]+")
 _CA_FILE = re.compile(r"/[A-Za-z0-9._/+@-]+")
 
@@ -75,18 +79,20 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     provider = _provider(verdict, settings, providers)
     if provider:
         account = _account(verdict, settings, provider, providers)
-        verdict.plan["accounts"] = [account]
-        verdict.plan["size_limit"] = provider.get("size_limit")
-        verdict.plan["concurrency"] = provider.get("concurrency")
         verdict.warnings += provider.get("warnings", [])
-        default_target = account["from"]
     else:
         # What any provider needs is not worth a second run.
-        _username(verdict, settings, {"name": "your provider"}, providers)
-        _password(verdict, settings, {"name": "your provider"})
-        default_target = _text(settings, "from")
-    verdict.plan["aliases"] = _aliases(verdict, settings, default_target)
-    verdict.plan["generic"] = _generic(verdict, settings)
+        provider = {"name": "your provider"}
+        _username(verdict, settings, provider, providers)
+        _password(verdict, settings, provider)
+        account = {"from": "", "username": ""}
+    verdict.plan["accounts"] = [account]
+    verdict.plan["size_limit"] = provider.get("size_limit")
+    verdict.plan["concurrency"] = provider.get("concurrency")
+    for name in ("tls_security_level", "rewrite", "map_type", "ca_file"):
+        verdict.plan[name] = _text(settings, name)
+    verdict.plan["aliases"] = _aliases(verdict, settings, provider, account["from"])
+    verdict.plan["generic"] = _generic(verdict, settings, provider, providers, account["username"])
     verdict.plan["parameters"] = _parameters(verdict, settings)
     verdict.plan["hostname"] = _hostname(verdict, settings)
     _check_ca_file(verdict, settings)
@@ -105,7 +111,8 @@ def unknown_variables(given: list[str], known: list[str]) -> list[str]:
     """
     faults = []
     for name in sorted(set(given) - set(known)):
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.92)
+        near = [whole for whole in known if whole.startswith(name)]
+        near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.92)
         if near:
             faults.append(
                 f"{name}: there is no variable of this name, so what it says would be ignored. "
@@ -122,11 +129,21 @@ def _check_controls(verdict: Verdict, name: str, value: Any) -> None:
     if isinstance(value, str):
         found = _CONTROL.search(value)
         if found:
-            kind = "a line break" if found.group() in "\r\n\x85\u2028\u2029" else "a control character"
+            kind = (
+                "a line break"
+                if found.group() in _LINE_BREAKS
+                else "a control character"
+                if found.group() < "\xa0"
+                else "an invisible character"
+            )
             verdict.fault(
                 name,
                 f"has {kind} at position {found.start() + 1} of {len(value)}.",
-                "Write the value on one line, in quotes, without a block sign (| or >).",
+                "Encrypt it again without: ansible-vault encrypt_string --prompt --name smarthost_password."
+                if name == "password"
+                else "Write the value on one line, in quotes, without a block sign (| or >)."
+                if found.group() in _LINE_BREAKS
+                else "Type the value instead of pasting it.",
             )
     elif isinstance(value, Mapping):
         for key, inner in value.items():
@@ -157,12 +174,12 @@ def _provider(
     if not name:
         verdict.fault(
             "provider",
-            "says nothing, so there is nobody to send through.",
+            "is not set, so there is nobody to send through.",
             f"Name your mail provider: {', '.join(providers)}.",
         )
         return None
     if name not in providers:
-        near = difflib.get_close_matches(name.lower(), list(providers), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name.lower(), list(providers), n=1, cutoff=0.7)
         verdict.fault(
             "provider",
             f"there is no preset {name!r}.",
@@ -202,7 +219,7 @@ def _host(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, 
         if not host and not _has_regions(provider):
             verdict.fault(
                 "host",
-                "says nothing.",
+                "is not set.",
                 "smarthost_provider: custom needs smarthost_host, smarthost_port and smarthost_tls.",
             )
         return host
@@ -233,7 +250,7 @@ def _region_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mappin
         if needed:
             verdict.fault(
                 "region",
-                f"says nothing, but {name} has a server for every region, and an account only in its own.",
+                f"is not set, but {name} has a server for every region, and an account only in its own.",
                 f"Name the region of your account: {examples}.",
             )
         return ""
@@ -242,7 +259,7 @@ def _region_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mappin
     if "region_host" in provider and re.fullmatch(provider["region_pattern"], region):
         return str(provider["region_host"].format(region=region))
     if _clean(region):
-        verdict.fault("region", f"{name} has no region {region!r}.", f"Its regions: {examples}.")
+        verdict.fault("region", f"{name} has no region {region!r}.", f"A region of its is {examples}.")
     return ""
 
 
@@ -251,6 +268,10 @@ def _port(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, 
     name = provider["name"]
     port = int(settings.get("port") or 0)
     tls = _text(settings, "tls")
+    if tls not in ("", *TLS_MODES):
+        if _clean(tls):
+            verdict.fault("tls", f"{tls!r} is not one of its values.", f"Write one of: {', '.join(TLS_MODES)}.")
+        tls = ""
     known, others = _ports_of(provider, host)
     offered = ", ".join(f"{number} ({mode})" for number, mode in known.items())
 
@@ -263,7 +284,7 @@ def _port(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, 
         verdict.fault("tls", f"{name} has no port with {tls} TLS.", f"It offers {offered}.")
         return port, tls
     if not port:
-        verdict.fault("port", "says nothing.", f"Name the port of {host or 'your relay'}, mostly 465 or 587.")
+        verdict.fault("port", "is not set.", f"Name the port of {host or 'your relay'}, mostly 465 or 587.")
     elif port not in known and others is None:
         verdict.fault("port", f"{name} has no port {port}.", f"It offers {offered}.")
         return port, tls
@@ -272,7 +293,7 @@ def _port(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, 
     if not (tls or mode):
         verdict.fault(
             "tls",
-            "says nothing, and the port alone does not tell.",
+            "is not set, and the port alone does not tell.",
             "Write implicit where TLS begins with the connection (mostly port 465), or starttls (mostly 587).",
         )
     elif tls and mode and tls != mode and others != "":
@@ -324,7 +345,7 @@ def _username(
     if not username and fixed:
         return str(fixed)
     if not username:
-        verdict.fault("username", "says nothing.", f"Write the login at {name}. {about}".rstrip())
+        verdict.fault("username", "is not set.", f"Write the login at {name}. {about}".rstrip())
     elif not _clean(username):
         pass
     elif username != username.strip():
@@ -337,6 +358,12 @@ def _username(
             "has a colon, where Postfix would see the end of the name.",
             f"Write the login alone; the password goes into smarthost_password. {about}".rstrip(),
         )
+    elif username != fixed and (
+        _is_placeholder_address(username, provider) if "@" in username else _is_placeholder(username, provider)
+    ):
+        verdict.fault(
+            "username", f"{username!r} is the placeholder of a guide.", f"Write your own login. {about}".rstrip()
+        )
     elif rule == "address" and not addresses.is_address(username):
         verdict.fault(
             "username",
@@ -345,15 +372,17 @@ def _username(
             else f"{username!r} is not an address.",
             f"Write the whole address, name and domain. {about}".rstrip(),
         )
+    elif rule == "address" and addresses.is_private_domain(addresses.domain_of(username)):
+        verdict.fault(
+            "username",
+            f"{username!r} is an address that exists only inside your network, not one at {name}.",
+            f"Write the whole address, name and domain. {about}".rstrip(),
+        )
     elif rule == "local_part" and "@" in username:
         verdict.fault(
             "username",
             f"{username!r} is an address, and {name} wants only what stands before the @.",
             f"Write {username.partition('@')[0]}.",
-        )
-    elif _is_placeholder_address(username, provider):
-        verdict.fault(
-            "username", f"{username!r} is the placeholder of a guide.", f"Write your own login. {about}".rstrip()
         )
     elif rule == "address":
         other = _other_provider(addresses.domain_of(username), provider, providers)
@@ -366,12 +395,27 @@ def _username(
     return username
 
 
+def _is_placeholder(text: str, provider: Mapping[str, Any]) -> bool:
+    """Whether a text consists of nothing but the words that guides write for a real value."""
+    if re.fullmatch(r"<.*>|\[.*\]|\{.*\}", text) or _REPEATED.fullmatch(text):
+        return True
+    if re.sub("[- ]", "", text) == _APPLES_EXAMPLE:
+        return True
+    own_words = set(re.findall(r"[a-z]+", str(provider["name"]).lower()))
+    words = re.findall(r"[^\W_]+", text.lower())
+    return bool(words) and all(
+        word in _GUIDE_WORDS or word in own_words or word in ("16", "32") or _REPEATED.fullmatch(word) for word in words
+    )
+
+
 def _is_placeholder_address(text: str, provider: Mapping[str, Any]) -> bool:
     local, _at, domain = text.rpartition("@")
-    return addresses.is_example_domain(domain) or (
-        local.lower() in _PLACEHOLDER_LOCAL_PARTS
-        and domain.lower() in (*provider.get("domains", []), "domain.com", "yourdomain.com", "your.domain")
-    )
+    if addresses.is_example_domain(domain):
+        return True
+    guide_domain = domain.lower() in provider.get("domains", []) or _is_placeholder(domain.partition(".")[0], provider)
+    # "mail" or "me" may be somebody's; "you" and "user" are nobody's.
+    nobody = re.search(r"you|user|example|changeme|placeholder|<", local, re.IGNORECASE)
+    return guide_domain and bool(nobody) and _is_placeholder(local, provider)
 
 
 def _other_provider(domain: str, provider: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]) -> str:
@@ -385,7 +429,9 @@ def _other_provider(domain: str, provider: Mapping[str, Any], providers: Mapping
 def _password(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any]) -> str:
     name = provider["name"]
     kind = provider.get("password_kind", "password")
-    remedy = f"Make {_a(kind)} at {name}"
+    remedy = (
+        f"{'Take the' if 'account' in kind or kind == 'password' else 'Make ' + _a(kind).split()[0]} {kind} at {name}"
+    )
     if provider.get("password_steps"):
         remedy += f" ({provider['password_steps']})"
     if provider.get("password_page"):
@@ -399,13 +445,13 @@ def _password(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[s
     if provider.get("password_strip") and _clean(password):
         # The provider shows the password in groups; the spaces between them are not part of it.
         password = "".join(password.split())
-    if provider.get("password_refused") and password:
-        verdict.fault("password", "cannot be used.", str(provider["password_refused"]))
+    if provider.get("password_refused"):
+        verdict.fault("provider", f"{name} cannot be used.", str(provider["password_refused"]))
     elif not password.strip():
         verdict.fault("password", "is empty.", remedy)
     elif not _clean(password):
         pass
-    elif _PLACEHOLDER.fullmatch(password):
+    elif _is_placeholder(password, provider) or _is_placeholder(str(value), provider):
         verdict.fault("password", "is the placeholder of a guide, not a password.", remedy)
     elif password != password.strip():
         verdict.fault(
@@ -441,55 +487,79 @@ def _from(
             if provider.get("from_required") or provider.get("username") != "address":
                 verdict.fault(
                     "from",
-                    f"says nothing, and the login at {name} does not tell which address to send as.",
+                    f"is not set, and the login at {name} does not tell which address to send as.",
                     f"Write the address that mail of this host is from. {about}".rstrip(),
                 )
             return ""
         return username
-    if not _clean(sender):
-        return sender
+    _check_sender(verdict, "from", sender, provider, providers, username)
+    return sender
+
+
+def _check_sender(
+    verdict: Verdict,
+    variable: str,
+    sender: str,
+    provider: Mapping[str, Any],
+    providers: Mapping[str, Mapping[str, Any]],
+    username: str,
+    use: str = "",
+) -> None:
+    """Whether the provider lets mail leave as this address, as far as that can be known here."""
+    shown = repr(sender) + use
+    name = provider["name"]
+    about = str(provider.get("from_help", ""))
+    rule = provider.get("from", "any")
     domain = addresses.domain_of(sender)
+    refuses = "puts the account's own address in its place" if rule == "replaced" else "refuses it"
+    if not _clean(sender):
+        return
     if not addresses.is_address(sender):
-        verdict.fault("from", f"{sender!r} is not an address.", "Write one address alone, without a name or brackets.")
+        verdict.fault(variable, f"{shown} is not an address.", "Write one address alone, without a name or brackets.")
     elif _is_placeholder_address(sender, provider):
-        verdict.fault("from", f"{sender!r} is the placeholder of a guide.", "Write an address of your own.")
-    elif provider.get("from", "any") == "any":
+        verdict.fault(variable, f"{shown} is the placeholder of a guide.", "Write an address of your own.")
+    elif rule == "any":
         pass
     elif addresses.is_private_domain(domain):
         verdict.fault(
-            "from",
-            f"{sender!r} exists only inside your network, so {name} refuses it.",
+            variable,
+            f"{shown} exists only inside your network, so {name} {refuses}.",
             f"Write an address that you can send as there. {about}".rstrip(),
         )
-    elif provider["from"] == "login" and username and sender.lower() != username.lower():
+    elif rule == "login" and username and sender.lower() != username.lower():
         verdict.fault(
-            "from",
-            f"{sender!r} is not the login, and {name} sends as nobody else.",
-            f"Write {username}, or take smarthost_from out.",
+            variable,
+            f"{shown} is not the login, and {name} sends as nobody else.",
+            f"Write {username}, or take it out.",
         )
-    elif provider["from"] == "replaced" and sender.lower() != username.lower():
+    elif rule == "replaced" and sender.lower() != username.lower():
         verdict.warnings.append(
             f"{name} puts the account's own address in place of a From that it does not know, without a word. "
             f"See that {sender} is known there. {about}".rstrip()
         )
-    elif provider["from"] == "owned" and _other_provider(domain, provider, providers):
+    elif rule == "owned" and _other_provider(domain, provider, providers):
         other = _other_provider(domain, provider, providers)
         verdict.fault(
-            "from",
-            f"{sender!r} is an address at {other}, so {name} refuses it.",
+            variable,
+            f"{shown} is an address at {other}, so {name} refuses it.",
             f"Write an address that you own at {name}. {about}".rstrip(),
         )
-    return sender
 
 
 # --- rewriting, aliases, the rest -------------------------------------------------------------------
 
 
-def _generic(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]:
+def _generic(
+    verdict: Verdict,
+    settings: Mapping[str, Any],
+    provider: Mapping[str, Any],
+    providers: Mapping[str, Mapping[str, Any]],
+    username: str,
+) -> dict[str, str]:
     """Local address -> public address; keys in lower case, as Postfix looks them up."""
     table: dict[str, str] = {}
     for key, value in (settings.get("generic") or {}).items():
-        local, public = str(key), str(value)
+        local, public = str(key), "" if value is None else str(value)
         if not _clean(local) or not _clean(public):
             continue
         name, _at, domain = local.partition("@")
@@ -502,21 +572,26 @@ def _generic(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]:
                 f"{local!r} is not an address of this host.",
                 "Write a user (nut), an address (nut@nas.lan) or a whole domain (@nas.lan).",
             )
-        if not addresses.is_address(public):
-            verdict.fault(
-                "generic", f"{local!r} leads to {public!r}, which is not an address.", "Write one full address."
-            )
+        _check_twice(verdict, "generic", local, table)
+        _check_sender(verdict, "generic", public, provider, providers, username, use=f", for {local!r},")
         table[local.lower()] = public
     return table
 
 
-def _aliases(verdict: Verdict, settings: Mapping[str, Any], default_target: str) -> dict[str, list[str]]:
+def _check_twice(verdict: Verdict, variable: str, key: str, table: Mapping[str, Any]) -> None:
+    if key.lower() in table:
+        verdict.fault(variable, f"{key!r} is there twice: Postfix sees no capital letters.", "Keep one of them.")
+
+
+def _aliases(
+    verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], default_target: str
+) -> dict[str, list[str]]:
     """Local user -> addresses, with an entry for root, from which everybody else's is taken."""
     table: dict[str, list[str]] = {}
     for key, value in (settings.get("aliases") or {}).items():
         user = str(key)
-        targets = [str(item) for item in value] if isinstance(value, (list, tuple)) else str(value).split(",")
-        targets = [target.strip() for target in targets if target.strip()]
+        values = value if isinstance(value, (list, tuple)) else str("" if value is None else value).split(",")
+        targets = [str(target).strip() for target in values if str(target).strip()]
         if not _clean(user) or not all(map(_clean, targets)):
             continue
         if not addresses.is_local_part(user):
@@ -527,19 +602,23 @@ def _aliases(verdict: Verdict, settings: Mapping[str, Any], default_target: str)
             )
         if not targets:
             verdict.fault("aliases", f"{user!r} leads nowhere.", "Write the address that gets this user's mail.")
+        _check_twice(verdict, "aliases", user, table)
         table[user.lower()] = targets
-    table.setdefault("root", [default_target])
     for user, targets in table.items():
         for target in targets:
-            _check_target(verdict, user, target, table)
+            _check_target(verdict, user, target, table, provider)
     for user in table:
         if _is_circle(user, table):
             verdict.fault("aliases", f"{user!r} leads back to itself.", "Let it end at a full address.")
+    # Not checked here: where the sender is wrong, that has been said.
+    table.setdefault("root", [default_target])
     return table
 
 
-def _check_target(verdict: Verdict, user: str, target: str, table: Mapping[str, list[str]]) -> None:
-    if target == "" or target.lower() in table:
+def _check_target(
+    verdict: Verdict, user: str, target: str, table: Mapping[str, list[str]], provider: Mapping[str, Any]
+) -> None:
+    if target.lower() in table or target.lower() == "root":
         return
     if target[:1] in "|/:":
         verdict.fault(
@@ -553,11 +632,11 @@ def _check_target(verdict: Verdict, user: str, target: str, table: Mapping[str, 
             f"{user!r} leads to {target!r}, which is neither an address nor another entry.",
             "Write a full address, name and domain.",
         )
-    elif addresses.is_example_domain(addresses.domain_of(target)):
+    elif _is_placeholder_address(target, provider):
         verdict.fault(
             "aliases", f"{user!r} leads to {target!r}, the placeholder of a guide.", "Write your own address."
         )
-    elif addresses.is_private_domain(addresses.domain_of(target)):
+    elif provider.get("from", "any") != "any" and addresses.is_private_domain(addresses.domain_of(target)):
         verdict.fault(
             "aliases",
             f"{user!r} leads to {target!r}, which the provider cannot deliver to: it exists only inside your network.",
@@ -590,17 +669,18 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]
             verdict.fault("parameters", f"{name} is said elsewhere.", f"Use {_VARIABLE_FOR[name]}.")
         elif isinstance(value, (Mapping, list, tuple)):
             verdict.fault("parameters", f"{name} is a list or mapping.", "Write the value as in main.cf, as one text.")
-        table[name] = ("yes" if value else "no") if isinstance(value, bool) else str(value).strip()
+        text = "" if value is None else str(value).strip()
+        table[name] = ("yes" if value else "no") if isinstance(value, bool) else text
     return table
 
 
 def _hostname(verdict: Verdict, settings: Mapping[str, Any]) -> str:
     hostname = _text(settings, "hostname").lower()
-    if hostname and _clean(hostname) and not (addresses.is_host_name(hostname) and "." in hostname):
+    if hostname and _clean(hostname) and not addresses.is_full_name(hostname):
         verdict.fault(
             "hostname",
             f"{hostname!r} is not a full host name, and some providers hang up on such a HELO.",
-            "Write name and domain: nas.lan.",
+            "Write name and domain, not an IP address: nas.lan.",
         )
     return hostname
 

@@ -65,14 +65,21 @@ def provider() -> Iterator[Provider]:
     provider.reset()
 
 
-def run_site(*arguments: str, limit: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+def run_site(
+    *arguments: str, limit: str, playbook: Path = PROJECT / "site.yml", environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the site.yml that people run, with the settings that Molecule runs it with."""
     settings = {key: value.replace("${MOLECULE_PROJECT_DIRECTORY}", str(PROJECT)) for key, value in _SETTINGS.items()}
+    inventories = [f"--inventory={path}" for path in INVENTORIES]
     return subprocess.run(
-        ["ansible-playbook", *(f"--inventory={path}" for path in INVENTORIES),
-         f"--limit={limit},localhost", *arguments, str(PROJECT / "site.yml")],
-        cwd=cwd, env={**os.environ, **settings}, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        ["ansible-playbook", *inventories, f"--limit={limit},localhost", *arguments, str(playbook)],
+        cwd=PROJECT,
+        env={**os.environ, **settings, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 class Mail:

@@ -102,7 +102,7 @@ def test_provider_without_tls_keeps_mail_and_password_here(
             send, provider, lambda: provider.offer_tls(False), "TLS is required, but was not offered"
         )
     else:
-        _waits_without_a_login(send, provider, lambda: provider.offer_plain_on_465(), "Cannot start TLS|handshake")
+        _waits_without_a_login(send, provider, lambda: provider.offer_tls(False), "Cannot start TLS|handshake")
 
 
 def test_wrong_password_keeps_mail_in_the_queue(send: Send, provider: Provider) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from conftest import CHOSEN, LAB, Mail, run_site
+from conftest import CHOSEN, LAB, PROJECT, Mail, run_site
 from testinfra.host import Host
 
 from lab import labs
@@ -233,3 +233,19 @@ def test_a_daemon_that_cannot_start_brings_the_old_configuration_back(host: Host
     assert host.file(MAIN_CF).content_string == before
     assert host.check_output("ls /etc/postfix/smarthost").split() == ["a" if "/a/" in before else "b", "original"]
     assert Mail(host).arrived(provider)
+
+
+# --- the collection -----------------------------------------------------------------------------
+
+
+def test_the_installed_collection_does_the_same_as_the_checkout(host: Host, tmp_path: Path) -> None:
+    assert changed(run()) == 0
+    # --force: ansible-lint leaves a link to the checkout where Ansible looks for collections.
+    install = ["install", "--force", "--collections-path=.", "homelab-mail-0.1.0.tar.gz"]
+    for command in (["build", str(PROJECT)], install):
+        subprocess.run(["ansible-galaxy", "collection", *command], cwd=tmp_path, check=True, capture_output=True)
+    playbook = tmp_path / "own.yml"
+    playbook.write_text("[{hosts: all, roles: [homelab.mail.smarthost]}]")
+    # Only the archive is there to find the role in.
+    done = run_site(playbook=playbook, limit=NAME, environment={"ANSIBLE_COLLECTIONS_PATH": str(tmp_path)})
+    assert changed(done) == 0

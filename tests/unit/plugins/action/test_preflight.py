@@ -1,0 +1,336 @@
+"""The preflight as a person meets it: a playbook, run by ansible-playbook, on the controller alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+
+ROOT = Path(__file__).resolve().parents[4]
+ROLE = ROOT / "roles" / "smarthost"
+# Only in these tests, and long enough to be found nowhere by chance.
+PASSWORD = "Zq7XmT4wLr9KpV2c"
+
+GOOD = {
+    "smarthost_provider": "fastmail",
+    "smarthost_username": "bob@fastmail.com",
+    "smarthost_password": PASSWORD,
+}
+# In place of what the role asks of the host.
+FACTS = {
+    "ansible_python_interpreter": '"{{ ansible_playbook_python }}"',
+    "__smarthost_version": "3.7.11",
+    "__smarthost_hostname": "nas.lan",
+    "__smarthost_names": "[nas.lan, nas, localhost]",
+}
+PLAY = f"""\
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars_files:
+    - {ROLE}/defaults/main.yml
+    - {ROLE}/vars/main.yml
+    - {ROLE}/vars/Debian.yml
+    - variables.yml
+  tasks:
+    - homelab.mail.preflight:
+        role: {ROLE}
+      register: __smarthost_preflight
+    - debug:
+        msg: went on
+"""
+
+
+class Controller:
+    """A folder with a playbook and vault passwords, and Ansible's programs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        config = ["[defaults]", f"collections_path = {ROOT / '.collections'}", "retry_files_enabled = false"]
+        (folder / "ansible.cfg").write_text("\n".join(config))
+        (folder / "right").write_text("open sesame\n")
+        (folder / "wrong").write_text("open barley\n")
+        # Nothing of the person who runs the tests: no configuration, no vault password.
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(folder),
+            "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+        }
+
+    def run(self, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run one of Ansible's programs."""
+        return subprocess.run(
+            [sys.executable, "-m", "ansible", program, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+
+    def encrypted(self, secret: str) -> str:
+        """An inline vault value, as people paste it."""
+        options = ["--vault-password-file", "right", "--stdin-name", "x"]
+        done = self.run("vault", "encrypt_string", *options, stdin=secret)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition("x: ")[2].rstrip()
+
+    def play(self, variables: dict[str, str], *options: str, then: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the preflight with variables, each written as in YAML, and go on after it."""
+        lines = [f"{name}: {value}\n" for name, value in {**FACTS, **variables}.items()]
+        (self.folder / "variables.yml").write_text("".join(lines), encoding="utf-8")
+        (self.folder / "site.yml").write_text(PLAY + textwrap.indent(textwrap.dedent(then), "    "))
+        return self.run("playbook", "-i", "localhost,", "site.yml", *options)
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> Controller:
+    """A controller of its own for each test."""
+    return Controller(tmp_path)
+
+
+def faults(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """The faults that were reported, by variable; the play must have stopped there."""
+    output = done.stdout + done.stderr
+    assert done.returncode == 2, output
+    assert "went on" not in output, "the play went on after a fault"
+    assert "Traceback" not in output
+    line = next(line for line in output.splitlines() if line.startswith("fatal: "))
+    result = json.loads(line.partition("=> ")[2])
+    assert result["changed"] is False
+    said: str = result["msg"]
+    assert said.startswith("Nothing was changed. ")
+    found = [line[2:] for line in said.splitlines() if line.startswith("- ")]
+    found = found or [said.removeprefix("Nothing was changed. ")]
+    by_variable = {fault.partition(":")[0]: fault for fault in found}
+    assert len(by_variable) == len(found), "a variable is named twice"
+    return by_variable
+
+
+def test_good_variables_go_on(controller: Controller) -> None:
+    done = controller.play(GOOD)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "went on" in done.stdout
+    assert "changed=0" in done.stdout
+
+
+# --- The vault ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        lambda secret: {"smarthost_password": secret},
+        lambda secret: {"vault_password": secret, "smarthost_password": '"{{ vault_password }}"'},
+    ],
+    ids=["in the variable itself", "in a variable that it refers to"],
+)
+@pytest.mark.parametrize(
+    ("options", "what", "remedy"),
+    [
+        pytest.param([], "no vault password was given", "--ask-vault-pass", id="missing"),
+        pytest.param(
+            ["--vault-password-file", "wrong"],
+            "the vault password is wrong",
+            "Give the one that it was encrypted with",
+            id="wrong",
+        ),
+    ],
+)
+def test_a_vault_password_that_does_not_fit_is_told_with_the_remedy(
+    controller: Controller, variables: Callable[[str], dict[str, str]], options: list[str], what: str, remedy: str
+) -> None:
+    secret = controller.encrypted(PASSWORD)
+    found = faults(controller.play({**GOOD, **variables(secret)}, *options))
+    assert list(found) == ["smarthost_password"]
+    assert what in found["smarthost_password"]
+    assert remedy in found["smarthost_password"]
+
+
+def test_a_vaulted_password_may_hold_any_signs(controller: Controller) -> None:
+    word = "T8c {{ x {% y {# z: a # ' \" \\ $1 ä !k2p"
+    show = """\
+    - copy:
+        content: "{{ __smarthost_preflight.plan.accounts[0].password }}"
+        dest: "{{ playbook_dir }}/seen"
+    """
+    variables = {
+        "smarthost_provider": "migadu",
+        "smarthost_username": "nas@bobs.org",
+        "smarthost_password": controller.encrypted(word),
+    }
+    done = controller.play(variables, "--vault-password-file", "right", then=show)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (controller.folder / "seen").read_text(encoding="utf-8") == word
+
+
+def test_on_success_nothing_shows_the_password(controller: Controller) -> None:
+    controller.environment["ANSIBLE_LOG_PATH"] = str(controller.folder / "ansible.log")
+    variables = {**GOOD, "smarthost_password": controller.encrypted(PASSWORD)}
+    done = controller.play(variables, "--vault-password-file", "right", "--diff", "-vvv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert PASSWORD not in done.stdout + done.stderr
+    files = [path for path in controller.folder.rglob("*") if path.is_file()]
+    assert controller.folder / "ansible.log" in files
+    assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {
+            "smarthost_username": "bob",
+            "smarthost_port": "many",
+            "smarthost_aliases": "[root]",
+            "smarthost_parameters": '{relayhost: "{{ smarthost_password }}"}',
+            "smarthost_from": '"{{ nowhere }}"',
+        },
+        {"smarthost_provider": "outlook", "smarthost_username": "bob@outlook.com"},
+    ],
+    ids=["many faults", "a password that the provider does not take"],
+)
+def test_on_failure_nothing_shows_the_password(controller: Controller, wrong: dict[str, str]) -> None:
+    secret = controller.encrypted(PASSWORD)
+    variables = {**GOOD, "smarthost_password": secret, **wrong}
+    done = controller.play(variables, "--vault-password-file", "right", "-vvv")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+# --- Variables that cannot be read ----------------------------------------------------------------
+
+
+def test_variables_that_refer_to_an_undefined_one_are_named_with_it(controller: Controller) -> None:
+    variables = {
+        "smarthost_password": '"{{ nowhere }}"',
+        "smarthost_username": '"{{ nowhere.at_all }}"',
+        "smarthost_aliases": '{root: ["{{ nowhere }}"]}',
+        "smarthost_parameters": '{mynetworks: "127.0.0.0/8 {{ nowhere }}"}',
+    }
+    found = faults(controller.play({**GOOD, **variables}))
+    assert set(found) == set(variables)
+    for fault in found.values():
+        assert "not defined" in fault
+        assert "'nowhere'" in fault
+        assert "Define it, or write the value here." in fault
+
+
+@pytest.mark.parametrize("signs", ["{{", "{#"])
+def test_a_plain_password_with_signs_of_jinja_gets_a_remedy(controller: Controller, signs: str) -> None:
+    """In the vault they stand for themselves; in the open they begin a template."""
+    found = faults(controller.play({**GOOD, "smarthost_password": f"'{PASSWORD}{signs}x'"}))
+    assert list(found) == ["smarthost_password"]
+    assert "vault" in found["smarthost_password"] or "!unsafe" in found["smarthost_password"]
+    assert PASSWORD not in found["smarthost_password"]
+
+
+# --- Wrong types ----------------------------------------------------------------------------------
+
+MISTYPED = {
+    "smarthost_port": ("many", "'many' is not a number"),
+    "smarthost_aliases": ("[root]", "is not a mapping (name: value)"),
+    "smarthost_generic": ("nut", "'nut' is not a mapping (name: value)"),
+    "smarthost_parameters": ("5", "is not a mapping (name: value)"),
+    "smarthost_tls": ("ssl", "Write one of: implicit, starttls."),
+    "smarthost_rewrite": ("everything", "Write one of: local, all."),
+    "smarthost_map_type": ("dbm", "texthash"),
+    "smarthost_tls_security_level": ("none", "Write one of: secure, verify, encrypt."),
+}
+
+
+@pytest.fixture(scope="module")
+def mistyped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What is said of every wrong type, from one run."""
+    wrong = {variable: value for variable, (value, _sentence) in MISTYPED.items()}
+    return faults(Controller(tmp_path_factory.mktemp("mistyped")).play({**GOOD, **wrong}))
+
+
+def test_wrong_types_are_all_told_and_nothing_else(mistyped: dict[str, str]) -> None:
+    assert set(mistyped) == set(MISTYPED)
+
+
+@pytest.mark.parametrize("variable", MISTYPED)
+def test_a_wrong_type_is_told_with_the_right_one(mistyped: dict[str, str], variable: str) -> None:
+    assert MISTYPED[variable][1] in mistyped[variable]
+
+
+@pytest.mark.parametrize(
+    ("variable", "parameter", "value"),
+    [
+        ("smarthost_tls_security_level", "smtp_tls_security_level", "secure"),
+        ("smarthost_map_type", "canonical_maps", "texthash:@tables@/canonical"),
+        ("smarthost_rewrite", "sender_canonical_maps", None),
+    ],
+)
+def test_a_variable_set_to_null_is_refused_or_has_its_default(
+    controller: Controller, variable: str, parameter: str, value: str | None
+) -> None:
+    """`smtp_tls_security_level = None` is TLS switched off, and `None:` is no type of table."""
+    show = f"""\
+    - copy:
+        content: "{{{{ lookup('template', '{ROLE}/templates/main.cf.j2') }}}}"
+        dest: "{{{{ playbook_dir }}}}/main.cf"
+    """
+    done = controller.play({**GOOD, variable: "null"}, then=show)
+    if done.returncode != 0:
+        assert list(faults(done)) == [variable]
+        return
+    main_cf = configuration.parse_main_cf((controller.folder / "main.cf").read_text())
+    assert main_cf.get(parameter) == value
+
+
+# --- All at once ----------------------------------------------------------------------------------
+
+
+def test_faults_of_every_kind_are_reported_together(controller: Controller) -> None:
+    variables = {
+        "smarthost_provider": "fastmail",
+        "smarthost_username": "bob",
+        "smarthost_password": controller.encrypted(PASSWORD),
+        "smarthost_port": "many",
+        "smarthost_rewrite": "everything",
+        "smarthost_from": '"{{ nowhere }}"',
+        "smarthost_generic": "{nut: nut}",
+        "smarthost_aliases": '{root: "|sh"}',
+        "smarthost_parameters": "{relayhost: x}",
+        "smarthost_hostname": "nas",
+        "smarthost_regoin": "eu",
+    }
+    done = controller.play(variables)
+    assert set(faults(done)) == set(variables) - {"smarthost_provider"}
+    assert f"{len(variables) - 1} faults in the variables" in done.stdout + done.stderr
+
+
+def test_a_variable_that_cannot_be_read_is_not_called_missing_too(controller: Controller) -> None:
+    found = faults(controller.play({**GOOD, "smarthost_provider": '"{{ nowhere }}"'}))
+    assert list(found) == ["smarthost_provider"]
+    assert "not defined" in found["smarthost_provider"]
+
+
+def test_a_misspelt_variable_is_told(controller: Controller) -> None:
+    found = faults(controller.play({**GOOD, "smarthost_form": "nas@bobs.org"}))
+    assert list(found) == ["smarthost_form"]
+    assert "Write smarthost_from" in found["smarthost_form"]
+
+
+def test_a_warning_reaches_the_person_without_the_password(controller: Controller) -> None:
+    done = controller.play({**GOOD, "smarthost_tls_security_level": "encrypt"}, "-vvv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "whoever answers" in " ".join((done.stdout + done.stderr).split())
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_a_dry_run_judges_as_well(controller: Controller) -> None:
+    found = faults(controller.play({**GOOD, "smarthost_username": "bob"}, "--check", "--diff"))
+    assert list(found) == ["smarthost_username"]

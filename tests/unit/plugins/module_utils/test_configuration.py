@@ -1,0 +1,202 @@
+"""The text of main.cf and of lookup tables: read, compared, shown without secrets."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from hypothesis import given
+from hypothesis import strategies as st
+
+ETC = "/etc/postfix"
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
+# Printable text without spaces at its ends, as every value is that the rules let through.
+VALUES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])).map(str.strip)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", {}, id="empty"),
+        pytest.param("a = 1\n", {"a": "1"}, id="usual"),
+        pytest.param("a=1", {"a": "1"}, id="without spaces and without a last line end"),
+        pytest.param("a =\n", {"a": ""}, id="empty value"),
+        pytest.param("a = b = c\n", {"a": "b = c"}, id="the first equals sign counts"),
+        pytest.param("a = 1\na = 2\n", {"a": "2"}, id="the last one counts"),
+        pytest.param("a = 1\n  2\n\t3\n", {"a": "1 2 3"}, id="continued lines"),
+        pytest.param("a =\n  1,\n# why\n\n  2\n", {"a": "1, 2"}, id="comments within a value"),
+        pytest.param("# a = 1\n  # b = 2\n", {}, id="comments"),
+        pytest.param("a = # no comment\n", {"a": "# no comment"}, id="a comment is a whole line"),
+        pytest.param("a = 1\r\nb = 2\r\n", {"a": "1", "b": "2"}, id="line ends of Windows"),
+        pytest.param("nonsense\na = 1\n", {"a": "1"}, id="a line that says nothing"),
+    ],
+)
+def test_main_cf_is_read_as_postfix_reads_it(text: str, expected: dict[str, str]) -> None:
+    assert configuration.parse_main_cf(text) == expected
+
+
+@given(st.dictionaries(NAMES, VALUES))
+def test_main_cf_written_and_read_is_the_same(parameters: dict[str, str]) -> None:
+    text = "".join(f"{name} = {value}\n" for name, value in parameters.items())
+    assert configuration.parse_main_cf(text) == parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", {}, id="empty"),
+        pytest.param("root bob@x.org\n", {"root": "bob@x.org"}, id="a space"),
+        pytest.param("root\tbob@x.org\n", {"root": "bob@x.org"}, id="a tab, as postmap prints it"),
+        pytest.param("root   bob@x.org  \n", {"root": "bob@x.org"}, id="more spaces"),
+        pytest.param("Root bob@x.org\n", {"root": "bob@x.org"}, id="keys are lower case"),
+        pytest.param("# root x\n\nroot y\n", {"root": "y"}, id="comments and empty lines"),
+        pytest.param("[h]:465 u:p w\n", {"[h]:465": "u:p w"}, id="spaces in a value stay"),
+        pytest.param("root a@x.org, b@x.org", {"root": "a@x.org, b@x.org"}, id="no last line end"),
+    ],
+)
+def test_a_table_is_read_as_postmap_reads_it(text: str, expected: dict[str, str]) -> None:
+    assert configuration.parse_table(text) == expected
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z@\[][a-z0-9@.\]:]{0,20}", fullmatch=True), VALUES))
+def test_a_table_written_and_read_is_the_same(table: dict[str, str]) -> None:
+    text = "".join(f"{key} {value}\n" for key, value in table.items())
+    assert configuration.parse_table(text) == table
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "restart"),
+    [
+        ("a = 1\n", "a = 2\n", False),
+        ("inet_interfaces = all\n", "inet_interfaces = loopback-only\n", True),
+        ("inet_protocols = all\n", "inet_protocols=all\n# same\n", False),
+        ("", "inet_interfaces = all\n", True),
+        ("inet_protocols = ipv4\n", "", True),
+        ("", "", False),
+    ],
+)
+def test_postfix_restarts_only_where_a_reload_is_not_enough(before: str, after: str, restart: bool) -> None:
+    assert configuration.needs_restart(before, after) is restart
+
+
+@pytest.mark.parametrize("slot", configuration.SLOTS)
+@pytest.mark.parametrize("directory", [ETC, "/opt/p+f(1)/etc"])
+def test_the_folder_that_was_filled_in_is_found_again(slot: str, directory: str) -> None:
+    rendered = "a = texthash:@tables@/sasl_passwd\nb = regexp:@tables@/header_checks\n"
+    main_cf = configuration.with_slot(rendered, directory, slot)
+    assert configuration.PLACEHOLDER not in main_cf
+    assert configuration.slot_in_use(main_cf, directory) == slot
+
+
+@pytest.mark.parametrize(
+    "main_cf",
+    [
+        "",
+        "smtp_sasl_password_maps = hash:/etc/postfix/sasl_passwd\n",
+        "a = texthash:/etc/postfix/smarthost/c/x\n",
+        "a = texthash:/etc/other/smarthost/a/x\n",
+        "a = texthash:/etc/postfix/smarthost/original/x\n",
+    ],
+    ids=["empty", "somebody else's", "no folder of ours", "another Postfix's", "the copy kept"],
+)
+def test_a_main_cf_of_somebody_else_names_no_folder(main_cf: str) -> None:
+    assert configuration.slot_in_use(main_cf, ETC) is None
+
+
+def test_a_change_goes_into_the_folder_that_is_not_in_use() -> None:
+    assert configuration.other_slot("a") == "b"
+    assert configuration.other_slot("b") == "a"
+    assert configuration.other_slot(None) in configuration.SLOTS
+
+
+HEAD = "# Managed by Ansible.\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown_before", "shown_after"),
+    [
+        pytest.param(
+            "",
+            HEAD + "[h]:465 me:0ne:tw0\n",
+            "",
+            HEAD + "[h]:465 me:(the new password)\n",
+            id="a first password",
+        ),
+        pytest.param(
+            HEAD + "[h]:465 me:0ne\n",
+            HEAD + "[h]:465 me:tw0\n",
+            HEAD + "[h]:465 me:(the old password)\n",
+            HEAD + "[h]:465 me:(the new password)\n",
+            id="a rotation",
+        ),
+        pytest.param(
+            "[h]:465 me:0ne\n[i]:465 me:s@me\n",
+            "[h]:465 me:tw0\n[i]:465 me:s@me\n",
+            "[h]:465 me:(the old password)\n[i]:465 me:(a password)\n",
+            "[h]:465 me:(the new password)\n[i]:465 me:(a password)\n",
+            id="one of two accounts",
+        ),
+        pytest.param(
+            "h me:0ne\n[h]:465 my name:0ne\n  0ne\n",
+            "",
+            "(a line that is not shown)\n" * 3,
+            "",
+            id="lines of another shape",
+        ),
+    ],
+)
+def test_a_difference_shows_who_logs_in_where_and_no_password(
+    before: str, after: str, shown_before: str, shown_after: str
+) -> None:
+    assert configuration.hide_passwords(before, after) == (shown_before, shown_after)
+
+
+@pytest.mark.parametrize("comment", ["#[h]:465 me:0ld-s3cret", "# was: 0ld-s3cret"])
+def test_a_password_that_was_commented_out_is_hidden(comment: str) -> None:
+    shown = configuration.hide_passwords(f"{comment}\n[h]:465 me:x\n", "[h]:465 me:y\n")
+    assert "0ld-s3cret" not in "".join(shown)
+
+
+def test_a_token_that_is_login_and_password_is_hidden_in_both_places() -> None:
+    """Postmark: the server API token is the name as well."""
+    shown = configuration.hide_passwords("", "[smtp.postmarkapp.com]:587 t0ken:t0ken\n")
+    assert "t0ken" not in "".join(shown)
+
+
+@given(
+    st.lists(st.tuples(NAMES, NAMES, VALUES.filter(bool)), max_size=4),
+    st.lists(st.tuples(NAMES, NAMES, VALUES.filter(bool)), max_size=4),
+)
+def test_no_password_is_ever_part_of_a_difference(
+    old: list[tuple[str, str, str]], new: list[tuple[str, str, str]]
+) -> None:
+    def table(accounts: list[tuple[str, str, str]]) -> str:
+        return "".join(f"[{host}]:587 {user}:\u2603{word}\n" for host, user, word in accounts)
+
+    before, after = table(old), table(new)
+    shown = configuration.hide_passwords(before, after)
+    assert "\u2603" not in "".join(shown)
+    assert [text.count("\n") for text in shown] == [before.count("\n"), after.count("\n")]
+    assert (before == after) <= (shown[0] == shown[1])
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected"),
+    [
+        ("", []),
+        ("\n  \n", []),
+        (
+            "postconf: warning: /tmp/x/main.cf: unused parameter: foo=1\n",
+            ["unused parameter: foo=1"],
+        ),
+        (
+            "/usr/sbin/postconf: fatal: /tmp/x/main.cf, line 3: missing '=' after attribute name\n",
+            ["missing '=' after attribute name"],
+        ),
+        (
+            "postconf: warning: a\npostconf: error: b\n",
+            ["a", "b"],
+        ),
+    ],
+)
+def test_complaints_of_postconf_lose_its_name_and_the_path_of_the_copy(stderr: str, expected: list[str]) -> None:
+    assert configuration.complaints(stderr) == expected
