@@ -28,6 +28,18 @@ _RESTART = (
 )
 
 
+# What the login at the provider depends on, besides the tables of logins and senders.
+_LOGIN = (
+    "relayhost",
+    "smtp_tls_wrappermode",
+    "smtp_tls_security_level",
+    "smtp_tls_CAfile",
+    "smtp_sasl_auth_enable",
+    "smtp_sasl_password_maps",
+)
+LOGIN_TABLES = ("sasl_passwd", "canonical")
+
+
 def parse_main_cf(text: str) -> dict[str, str]:
     """Name -> value, the last one counts; comments skipped and continued lines joined.
 
@@ -50,6 +62,12 @@ def needs_restart(before: str, after: str) -> bool:
     """Whether going from one main.cf to another takes more than a reload."""
     old, new = parse_main_cf(before), parse_main_cf(after)
     return any(old.get(name) != new.get(name) for name in _RESTART)
+
+
+def changes_login(before: str, after: str) -> bool:
+    """Whether two main.cf, with the same folder of tables filled in, log in differently."""
+    old, new = parse_main_cf(before), parse_main_cf(after)
+    return any(old.get(name) != new.get(name) for name in _LOGIN)
 
 
 def slot_in_use(main_cf: str, config_directory: str) -> str | None:

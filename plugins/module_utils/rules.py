@@ -91,6 +91,8 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["concurrency"] = provider.get("concurrency")
     for name in ("tls_security_level", "rewrite", "map_type", "ca_file"):
         verdict.plan[name] = _text(settings, name)
+    verdict.plan["provider"] = _text(settings, "provider")
+    verdict.plan["verify_login"] = _verify_login(verdict, settings)
     verdict.plan["aliases"] = _aliases(verdict, settings, provider, account["from"])
     verdict.plan["generic"] = _generic(verdict, settings, provider, providers, account["username"])
     verdict.plan["parameters"] = _parameters(verdict, settings)
@@ -683,6 +685,18 @@ def _hostname(verdict: Verdict, settings: Mapping[str, Any]) -> str:
             "Write name and domain, not an IP address: nas.lan.",
         )
     return hostname
+
+
+def _verify_login(verdict: Verdict, settings: Mapping[str, Any]) -> str:
+    """yes, no or required."""
+    value = _text(settings, "verify_login").lower() or "true"
+    if value in ("true", "yes"):
+        return "yes"
+    if value in ("false", "no"):
+        return "no"
+    if value != "required" and _clean(value):
+        verdict.fault("verify_login", f"{value!r} is not one of its values.", "Write true, false or required.")
+    return "required"
 
 
 def _check_ca_file(verdict: Verdict, settings: Mapping[str, Any]) -> None:

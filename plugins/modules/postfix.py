@@ -11,6 +11,9 @@ description:
     A change is written beside the tables in use and checked with Postfix's own tools on a copy of the configuration.
     Then one rename, that of main.cf, puts it in place, and Postfix is reloaded, or restarted where a parameter needs
     that. If Postfix does not answer afterwards, the old configuration is put back and the task fails.
+  - >-
+    Where the change touches the login, that is tried first; a refusal ends the task with the host as it was. What
+    waits in the queue is sent as soon as a new login is in place.
   - A Postfix that does not run is started, also where nothing was changed.
   - The first main.cf that the role finds is kept in C(smarthost/original).
 author: [The homelab.mail authors]
@@ -46,6 +49,11 @@ options:
     description: CA bundle that must be there, because without it no relay is trusted and no mail leaves.
     type: path
     required: true
+  login:
+    description:
+      - The login that the configuration stands for, tried before anything is changed where it changes.
+      - The keys are those of M(homelab.mail.smtp_login). Without it no login is tried.
+    type: dict
   service_manager:
     description: What starts Postfix at boot.
     type: str
@@ -85,7 +93,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils import configuration, login
 
 # How long a daemon may take to answer, and how long to be there at all.
 GREETING_SECONDS = 15
@@ -204,6 +212,24 @@ class Postfix:
                     f"Set smarthost_map_type to one of: {', '.join(usable)}."
                 )
 
+    def changes_login(self, old: str | None, before: str, rendered: str) -> bool:
+        """Whether what is to come logs in otherwise than what is there."""
+        in_place = configuration.with_slot(rendered, self.directory, old or "a")
+        return configuration.changes_login(before, in_place) or any(
+            self.read(self.table(old, name)) != self.texts[name] for name in configuration.LOGIN_TABLES
+        )
+
+    def try_login(self) -> None:
+        """The provider has the last word before anything is changed."""
+        account = self.module.params["login"]
+        outcome = login.try_login(account)
+        if outcome.verdict == login.ACCEPTED:
+            self.actions.append("logged in at the provider")
+        elif outcome.verdict == login.REFUSED or account["required"]:
+            raise Refused(login.sentence(outcome, account))
+        else:
+            self.module.warn(login.sentence(outcome, account))
+
     def check_configuration(self, main_cf: str) -> None:
         """Let Postfix read a copy of the configuration, before the host has it."""
         with tempfile.TemporaryDirectory(prefix=".check-", dir=self.directory) as copy:
@@ -275,9 +301,10 @@ class Postfix:
 
     def restart(self) -> None:
         """Start Postfix, anew where it runs."""
+        since = time.time()
         code, _out, err = self.command("systemctl", "restart", "postfix")
         if code != 0:
-            raise Refused(f"Postfix does not start: {err.strip()}")
+            raise Refused(f"Postfix does not start. {self.last_words(since) or err.strip()}")
 
     def reload(self) -> None:
         """Let Postfix read its configuration again; mail under way goes on."""
@@ -311,7 +338,9 @@ class Postfix:
         _code, out, _err = self.command(
             "journalctl", "--no-pager", "--output=cat", f"--since=@{since:.6f}", "--unit=postfix*", check=False
         )
-        words = [line for line in out.splitlines() if re.search(r"fatal|error|warning", line)]
+        words = [
+            re.sub(r"^post\w+: ", "", line) for line in out.splitlines() if re.search(r"fatal|error|warning", line)
+        ]
         return "It said: " + " / ".join(dict.fromkeys(words)) if words else ""
 
     def run(self, restart: bool) -> None:
@@ -407,6 +436,9 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     running = postfix.running()
     restart = configuration.needs_restart(before, main_cf) or not running
     enable = not postfix.enabled() if postfix.installed else True
+    new_login = bool(wrong) and postfix.changes_login(old, before, rendered)
+    if new_login and module.params["login"] and os.path.isfile(module.params["ca_file"]):
+        postfix.try_login()
     if wrong:
         postfix.actions.append("configured Postfix")
     if enable:
@@ -437,6 +469,9 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         if wrong and before:
             raise PutBack(f"{reason} {put_back(postfix, before, new, running, restart)}") from reason
         raise
+    if new_login:
+        # What the old login kept waiting need not wait any longer.
+        postfix.command("postqueue", "-f")
     if enable:
         postfix.command("systemctl", "enable", "postfix")
     if wrong and old:
@@ -469,6 +504,7 @@ def main() -> None:
             "compiled": {"type": "dict", "default": {}},
             "map_types": {"type": "list", "elements": "str", "default": []},
             "ca_file": {"type": "path", "required": True},
+            "login": {"type": "dict", "options": login.OPTIONS},
             "service_manager": {"type": "str", "choices": ["systemd"], "default": "systemd"},
         },
         supports_check_mode=True,

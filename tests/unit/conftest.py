@@ -56,8 +56,8 @@ def judge(providers: dict[str, dict[str, Any]]) -> Callable[..., rules.Verdict]:
 
 def _is_version(value: str, other: str, operator: str) -> bool:
     """Ansible's test, as far as the templates use it."""
-    assert operator == ">=", operator
-    return [int(part) for part in value.split(".")] >= [int(part) for part in other.split(".")]
+    assert operator == "<=", operator
+    return [int(part) for part in value.split(".")] <= [int(part) for part in other.split(".")]
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +83,8 @@ def render() -> Callable[..., dict[str, str]]:
             "__smarthost_hostname": hostname,
             "__smarthost_names": addresses.local_names(hostname, "nas.lan", "nas"),
             "__smarthost_version": "3.7.11",
+            "__smarthost_levels": _load("vars/main.yml")["__smarthost_levels"],
+            "__smarthost_login": {"ca_file": plan["ca_file"] or defaults["__smarthost_default_ca_file"]},
             **given,
         }
         names = ["main.cf", "sasl_passwd", "canonical", "virtual", "header_checks"]

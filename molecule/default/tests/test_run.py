@@ -14,6 +14,7 @@ from conftest import CHOSEN, LAB, PROJECT, Mail, run_site
 from testinfra.host import Host
 
 from lab import labs
+from lab.certificates import Kind
 from lab.provider import Provider
 
 PASSWORD = "q7w2e9r4t6y1u8i3"
@@ -62,7 +63,9 @@ def fresh(tmp_path: Path) -> Iterator[tuple[Host, str]]:
     labs.down(LAB, ["fresh"])
 
 
-def test_a_dry_run_on_a_fresh_host_tells_the_truth_and_changes_nothing(fresh: tuple[Host, str]) -> None:
+def test_a_dry_run_on_a_fresh_host_tells_the_truth_and_changes_nothing(
+    fresh: tuple[Host, str], provider: Provider
+) -> None:
     host, inventory = fresh
     places = " -o ".join(f"-path {path}" for path in ("/run", "/tmp", "/var/log", "/root/.ansible"))
     listing = f"find / -xdev \\( {places} \\) -prune -o -type f -printf '%p %T@ %m %u\\n'"
@@ -73,8 +76,10 @@ def test_a_dry_run_on_a_fresh_host_tells_the_truth_and_changes_nothing(fresh: tu
     assert "Would install postfix, libsasl2-modules" in told.stdout
     assert PASSWORD not in told.stdout + told.stderr
 
+    marker = provider.marker()
     done = run("--diff", inventory, limit="fresh")
     assert changed(done, "fresh") == 2
+    assert logins(provider, marker) == 1
     assert PASSWORD not in done.stdout + done.stderr
     promised = told.stdout.partition(f"+++ after: {MAIN_CF}\n")[2].partition("\n--- before")[0].splitlines()[1:]
     assert [line.removeprefix("+") for line in promised if line] == host.file(MAIN_CF).content_string.splitlines()
@@ -128,6 +133,8 @@ def test_a_missing_ca_bundle_is_refused(host: Host) -> None:
 
 def test_a_new_password_replaces_the_old_one_everywhere(host: Host, provider: Provider) -> None:
     provider.set_password(NEW_PASSWORD)
+    waiting = Mail(host)
+    assert "535 5.7.8" in waiting.reason_it_waits()
     done = run("--diff", "-vvv", smarthost_password=NEW_PASSWORD)
     assert changed(done) == 1
     assert "casey@fastmail.com:(the new password)" in done.stdout
@@ -136,7 +143,62 @@ def test_a_new_password_replaces_the_old_one_everywhere(host: Host, provider: Pr
     find = "grep -rlsF {} / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev"
     assert host.run(find.format(PASSWORD)).stdout.split() == []
     assert len(host.run(find.format(NEW_PASSWORD)).stdout.split()) == 1
+    # What the old password kept waiting has left by itself.
+    assert waiting.arrived(provider)
+
+
+# --- the login ----------------------------------------------------------------------------------
+
+
+def logins(provider: Provider, marker: int) -> int:
+    """How many logins, good and bad, the provider has seen since then."""
+    return len(re.findall(r"disconnect from .* auth=", provider.log_since(marker)))
+
+
+def test_a_run_without_a_change_makes_no_login(host: Host, provider: Provider) -> None:
+    marker = provider.marker()
+    assert changed(run()) == 0
+    assert changed(run(smarthost_parameters={"delay_warning_time": "4h"})) == 1
+    assert logins(provider, marker) == 0
+
+
+def test_a_refused_login_changes_nothing_and_says_what_to_do(host: Host, provider: Provider) -> None:
+    before = host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'")
+    marker = provider.marker()
+    done = run(smarthost_password=NEW_PASSWORD)
+    assert done.returncode != 0
+    assert "Nothing was changed: smtp.fastmail.com was not satisfied while logging in: 535 5.7.8" in said(done)
+    assert "app password" in said(done)
+    assert NEW_PASSWORD not in done.stdout + done.stderr
+    assert logins(provider, marker) == 1
+    assert host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") == before
     assert Mail(host).arrived(provider)
+
+
+@pytest.mark.parametrize("kind", ["untrusted", "wrong-name", "expired"])
+def test_a_login_is_tried_with_nobody_but_the_provider(host: Host, provider: Provider, kind: Kind) -> None:
+    marker = provider.marker()
+    provider.use_certificate(kind)
+    done = run(smarthost_password=NEW_PASSWORD)
+    assert done.returncode != 0
+    assert "was not satisfied while verifying the certificate of smtp.fastmail.com" in said(done)
+    assert logins(provider, marker) == 0
+
+
+def test_a_provider_that_cannot_be_reached_is_a_warning_unless_it_is_required(host: Host) -> None:
+    away = {"smarthost_host": "smtp.away.test"}
+    done = run(smarthost_verify_login="required", **away)
+    assert done.returncode != 0
+    assert "the login at smtp.away.test could not be tried (looking up smtp.away.test)" in said(done)
+    done = run(**away)
+    assert changed(done) == 1
+    assert "could not be tried" in said(done)
+
+
+def test_nobody_logs_in_where_one_does_not_want_it(host: Host, provider: Provider) -> None:
+    marker = provider.marker()
+    assert changed(run(smarthost_password=NEW_PASSWORD, smarthost_verify_login=False)) == 1
+    assert logins(provider, marker) == 0
 
 
 def test_what_is_taken_out_of_the_variables_is_gone_from_the_host(host: Host) -> None:

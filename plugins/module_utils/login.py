@@ -1,0 +1,183 @@
+"""The login at a mail provider, tried as Postfix would do it, without sending a mail.
+
+Standard library only: runs on the managed host, so that name service, firewall and certificates
+are the ones that mail will meet.
+"""
+
+from __future__ import annotations
+
+import base64
+import smtplib
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils import diagnosis
+
+SECONDS = 20
+
+ACCEPTED = "accepted"
+REFUSED = "refused"
+# The provider has not said yes or no: not reached, or it asks to come back later.
+UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far the login came: the verdict, the step that ended it, and what was said there."""
+
+    verdict: str
+    step: str = ""
+    said: str = ""
+
+
+class _Ended(Exception):
+    """The login ends here."""
+
+    def __init__(self, verdict: str, step: str, said: str) -> None:
+        super().__init__(said)
+        self.outcome = Outcome(verdict, step, said)
+
+
+def try_login(account: Mapping[str, Any]) -> Outcome:
+    """Connect, verify, log in and announce the sender; then leave without a mail.
+
+    The account has host, port, tls (implicit or starttls), tls_security_level, ca_file, helo,
+    username, password and sender.
+    """
+    try:
+        session = _connect(account)
+    except _Ended as end:
+        return end.outcome
+    try:
+        _authenticate(session, account)
+        _announce_sender(session, account)
+    except _Ended as end:
+        return end.outcome
+    except (smtplib.SMTPException, OSError) as error:
+        return Outcome(UNDECIDED, "after connecting", str(error) or type(error).__name__)
+    finally:
+        _leave(session)
+    return Outcome(ACCEPTED)
+
+
+def _context(account: Mapping[str, Any]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if account["tls_security_level"] == "encrypt":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.load_verify_locations(account["ca_file"])
+    return context
+
+
+def _connect(account: Mapping[str, Any]) -> smtplib.SMTP:
+    """A session inside TLS with a server that is the right one."""
+    host, port, context = account["host"], account["port"], _context(account)
+    step = f"connecting to {host} port {port}"
+    session: smtplib.SMTP | None = None
+    try:
+        if account["tls"] == "implicit":
+            return _greeted(
+                smtplib.SMTP_SSL(host, port, local_hostname=account["helo"], timeout=SECONDS, context=context)
+            )
+        session = _greeted(smtplib.SMTP(host, port, local_hostname=account["helo"], timeout=SECONDS))
+        if not session.has_extn("starttls"):
+            raise _Ended(REFUSED, "asking for TLS", f"TLS is required, but was not offered by host {host}")
+        code, said = session.starttls(context=context)
+        if code != 220:
+            raise _Ended(_verdict(code), "asking for TLS", _text(code, said))
+        return _greeted(session)
+    except ssl.SSLCertVerificationError as error:
+        raise _Ended(REFUSED, f"verifying the certificate of {host}", f"{error.verify_message} ({error})") from error
+    except ssl.SSLError as error:
+        raise _Ended(REFUSED, f"starting TLS with {host} port {port}", str(error)) from error
+    except smtplib.SMTPResponseException as error:
+        raise _Ended(_verdict(error.smtp_code), step, _text(error.smtp_code, error.smtp_error)) from error
+    except socket.gaierror as error:
+        raise _Ended(UNDECIDED, f"looking up {host}", str(error)) from error
+    except (smtplib.SMTPException, OSError) as error:
+        raise _Ended(UNDECIDED, step, str(error) or type(error).__name__) from error
+
+
+def _greeted(session: smtplib.SMTP) -> smtplib.SMTP:
+    session.ehlo_or_helo_if_needed()
+    return session
+
+
+def _authenticate(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
+    offered = session.esmtp_features.get("auth", "").upper().split()
+    username, password = account["username"].encode(), account["password"].encode()
+    if "PLAIN" in offered:
+        code, said = session.docmd("AUTH", "PLAIN " + _base64(b"\0" + username + b"\0" + password))
+    elif "LOGIN" in offered:
+        code, said = session.docmd("AUTH", "LOGIN")
+        for answer in (username, password):
+            if code == 334:
+                code, said = session.docmd(_base64(answer))
+    else:
+        # Postfix may know what we do not.
+        raise _Ended(UNDECIDED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
+    if code != 235:
+        raise _Ended(_verdict(code), "logging in", _text(code, said))
+
+
+def _announce_sender(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
+    """Some providers refuse a foreign sender here; others only when they have read the mail."""
+    code, said = session.docmd("MAIL", f"FROM:<{account['sender']}>")
+    if code != 250:
+        raise _Ended(_verdict(code), f"sending as {account['sender']}", _text(code, said))
+    session.docmd("RSET")
+
+
+def _leave(session: smtplib.SMTP) -> None:
+    try:
+        session.quit()
+    except (smtplib.SMTPException, OSError):
+        session.close()
+
+
+def _verdict(code: int) -> str:
+    """A reply that begins with 5 is a no, one with 4 a not now; a broken one (-1) says nothing."""
+    return REFUSED if 500 <= code < 600 else UNDECIDED
+
+
+def _text(code: int, said: bytes | str) -> str:
+    text = said.decode("utf-8", errors="replace") if isinstance(said, bytes) else said
+    return f"{code} {' '.join(text.split())}"
+
+
+def _base64(text: bytes) -> str:
+    return base64.b64encode(text).decode("ascii")
+
+
+# The arguments of a module that tries a login.
+OPTIONS: dict[str, Any] = {
+    "provider": {"type": "str", "required": True},
+    "host": {"type": "str", "required": True},
+    "port": {"type": "int", "required": True},
+    "tls": {"type": "str", "required": True, "choices": ["implicit", "starttls"]},
+    "tls_security_level": {"type": "str", "required": True, "choices": ["secure", "verify", "encrypt"]},
+    "ca_file": {"type": "path", "required": True},
+    "helo": {"type": "str", "required": True},
+    "username": {"type": "str", "required": True},
+    "password": {"type": "str", "required": True, "no_log": True},
+    "sender": {"type": "str", "required": True},
+    "required": {"type": "bool", "default": False},
+}
+
+
+def sentence(outcome: Outcome, account: Mapping[str, Any]) -> str:
+    """What came of a login that was not accepted, for people: what happened, why, what to do."""
+    host, said = account["host"], outcome.said.replace(account["password"], "********")
+    if outcome.verdict == REFUSED:
+        what = f"{host} was not satisfied while {outcome.step}: {said}."
+        default = "The old configuration stays."
+    else:
+        what = f"the login at {host} could not be tried ({outcome.step}): {said}."
+        default = "Mail waits in the queue until the provider can be reached."
+    meaning = diagnosis.explain(said, account["provider"])
+    return f"{what} {meaning.cause} {meaning.remedy}" if meaning else f"{what} {default}"
