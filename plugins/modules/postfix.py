@@ -232,8 +232,7 @@ class Postfix:
 
     def check_configuration(self, main_cf: str) -> None:
         """Let Postfix read a copy of the configuration, before the host has it."""
-        with tempfile.TemporaryDirectory(prefix=".check-", dir=self.directory) as copy:
-            os.chmod(copy, 0o755)
+        with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as copy:
             write(os.path.join(copy, "main.cf"), main_cf, 0o644)
             for name in LIVE_FILES:
                 live = os.path.join(self.directory, name)
@@ -271,8 +270,6 @@ class Postfix:
 
     def sweep(self) -> None:
         """Take away what a run left behind that was killed."""
-        for path in glob.glob(os.path.join(self.directory, ".check-*")):
-            shutil.rmtree(path, ignore_errors=True)
         for path in glob.glob(os.path.join(self.directory, ".main.cf-*")):
             os.unlink(path)
 
