@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.homelab.mail.plugins.module_utils.addresses import is_private_domain
+
 # Stands in a rendered main.cf where the folder in use has to be named.
 PLACEHOLDER = "@tables@"
 OWN_COMMENT = "# Managed by Ansible."
@@ -104,6 +106,46 @@ def parse_table(text: str) -> dict[str, str]:
     return table
 
 
+def table_files(maps: str) -> list[str]:
+    """The files of a list of lookup tables, in the spelling of main.cf.
+
+    >>> table_files("hash:/etc/postfix/sasl_passwd, static:x")
+    ['/etc/postfix/sasl_passwd']
+    """
+    return re.findall(r"\b(?:hash|btree|lmdb|cdb|dbm|texthash):(/[^\s,]+)", maps)
+
+
+# Networks that are nobody but the host itself.
+_LOOPBACK = re.compile(r"127\.[\d./]*|\[::1\](/128)?|\[::ffff:127\.[\d.]*\](/\d+)?")
+
+
+def signs_of_a_mail_server(values: dict[str, str], own_names: list[str]) -> list[str]:
+    """What in a main.cf says that the host receives mail for others, or sends it for them.
+
+    >>> signs_of_a_mail_server({"mydestination": "nas.lan, localhost, example.org"}, ["nas.lan"])
+    ['mydestination names example.org']
+    """
+    signs = []
+    for name in ("virtual_mailbox_domains", "virtual_alias_domains", "relay_domains"):
+        value = values.get(name, "")
+        if value and value not in ("$mydestination", "$virtual_alias_maps", "$virtual_mailbox_maps"):
+            signs.append(f"{name} is {value}")
+    own = {name.lower() for name in own_names} | {
+        values.get("myhostname", "").lower(),
+        values.get("mydomain", "").lower(),
+    }
+    for domain in re.split(r"[\s,]+", values.get("mydestination", "").lower()):
+        # What has no dot, or ends inside the network, is a name of this host and not a public domain.
+        private = "." not in domain or domain.startswith(("localhost", "$", "/")) or is_private_domain(domain)
+        if domain and domain not in own and not private:
+            signs.append(f"mydestination names {domain}")
+    networks = re.split(r"[\s,]+", values.get("mynetworks", ""))
+    foreign = [network for network in networks if network and not _LOOPBACK.fullmatch(network)]
+    if foreign and values.get("inet_interfaces", "all") not in ("loopback-only", "localhost", "127.0.0.1"):
+        signs.append(f"mynetworks lets {' and '.join(foreign)} send")
+    return signs
+
+
 def hide_passwords(before: str, after: str) -> tuple[str, str]:
     """Two versions of a password table that can be shown: who logs in where, and whether it changed.
 
@@ -127,6 +169,19 @@ def hide_passwords(before: str, after: str) -> tuple[str, str]:
     shown_new = [hide(line, "a password" if line in both else "the new password") for line in new]
     end_old, end_new = ("\n" if text.endswith("\n") else "" for text in (before, after))
     return "\n".join(shown_old) + end_old, "\n".join(shown_new) + end_new
+
+
+def hide_inline_logins(main_cf: str) -> str:
+    """A main.cf that can be shown: some people write the login itself where the table is named.
+
+    >>> hide_inline_logins("smtp_sasl_password_maps = static:me:one")
+    'smtp_sasl_password_maps = (a login that is not shown)'
+    """
+    return re.sub(
+        r"(?m)^(smtp_sasl_password_maps\s*=[ \t]*).*\b(?:static|inline):.*(?:\n[ \t]+.*)*",
+        r"\1(a login that is not shown)",
+        main_cf,
+    )
 
 
 def complaints(stderr: str) -> list[str]:

@@ -73,6 +73,10 @@ class Verdict:
 def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]) -> Verdict:
     """Check the variables (names without prefix) against the providers' rules."""
     verdict = Verdict()
+    verdict.plan["state"] = _text(settings, "state") or "present"
+    if verdict.plan["state"] == "absent":
+        verdict.plan["accounts"] = []
+        return verdict
     for name, value in settings.items():
         _check_controls(verdict, name, value)
 
@@ -709,6 +713,8 @@ def _check_ca_file(verdict: Verdict, settings: Mapping[str, Any]) -> None:
 
 def public_domains(plan: Mapping[str, Any]) -> set[str]:
     """The domains that mail of the plan goes to or comes from on the internet."""
+    if not plan["accounts"]:
+        return set()
     found = [account["from"] for account in plan["accounts"]]
     found += [target for targets in plan["aliases"].values() for target in targets]
     found += list(plan["generic"].values())

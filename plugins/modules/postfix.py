@@ -22,18 +22,44 @@ options:
     description: Where main.cf lies.
     type: path
     default: /etc/postfix
-  main_cf:
-    description: Text of main.cf, with C(@tables@) where the folder of the tables is named.
+  state:
+    description:
+      - V(present) puts the configuration in place.
+      - >-
+        V(absent) gives back what was found on the first run: main.cf, its password tables, and whether Postfix ran and
+        was enabled. Refused while mail waits in the queue, because the configuration from before may not be able to
+        send it.
     type: str
-    required: true
+    choices: [present, absent]
+    default: present
+  abandon_queue:
+    description: With O(state=absent), go on although mail waits. It stays in the queue.
+    type: bool
+    default: false
+  installed:
+    description: Packages that were installed just now for the role. Kept, so that O(state=absent) can name them.
+    type: list
+    elements: str
+    default: []
+  take_over:
+    description: Also replace the configuration of a real mail server, which has domains or clients of its own.
+    type: bool
+    default: false
+  own_names:
+    description: Names of this host, mail for which does not make it a mail server.
+    type: list
+    elements: str
+    default: []
+  main_cf:
+    description: Text of main.cf, with C(@tables@) where the folder of the tables is named. For O(state=present).
+    type: str
   tables:
     description: Name -> text of each lookup table without secrets. Files of mode 0644.
     type: dict
-    required: true
+    default: {}
   sasl_passwd:
-    description: Text of the password table. A file of mode 0600 that belongs to root.
+    description: Text of the password table. A file of mode 0600 that belongs to root. For O(state=present).
     type: str
-    required: true
   compiled:
     description: >-
       Name of each table that C(postmap) compiles (C(hash), C(lmdb), …) -> map type. A table that Postfix reads as
@@ -46,9 +72,9 @@ options:
     elements: str
     default: []
   ca_file:
-    description: CA bundle that must be there, because without it no relay is trusted and no mail leaves.
+    description: >-
+      CA bundle that must be there, because without it no relay is trusted and no mail leaves. For O(state=present).
     type: path
-    required: true
   login:
     description:
       - The login that the configuration stands for, tried before anything is changed where it changes.
@@ -77,11 +103,22 @@ actions:
   returned: always
   type: list
   elements: str
-  sample: [wrote main.cf, reloaded Postfix]
+  sample: [configured Postfix, reloaded Postfix]
+dropped:
+  description: Parameters of the main.cf from before the first run that the new one does not have.
+  returned: O(state=present)
+  type: list
+  elements: str
+installed:
+  description: Packages that the role had installed and that may go again.
+  returned: with O(state=absent)
+  type: list
+  elements: str
 """
 
 import fcntl
 import glob
+import json
 import os
 import re
 import shutil
@@ -123,6 +160,10 @@ class Postfix:
         self.compiled: dict[str, str] = module.params["compiled"]
         self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
         self.actions: list[str] = []
+        self.original = os.path.join(self.folder, "original")
+        # There from before main.cf is replaced until Postfix has taken it: a run that finds it knows
+        # that one before was killed in between, and that the daemon may still go by the old one.
+        self.unfinished = os.path.join(self.folder, "unfinished")
 
     def command(self, *argv: str, check: bool = True) -> tuple[int, str, str]:
         """Run one of Postfix's or the system's programs in the C locale."""
@@ -159,6 +200,8 @@ class Postfix:
         wrong = []
         if self.read(self.main_cf) != main_cf or not self.is_owned(self.main_cf, 0o644):
             wrong.append(self.main_cf)
+        if os.path.exists(self.unfinished):
+            wrong.append(self.unfinished)
         if slot is None:
             return wrong + [self.table(slot, name) for name in self.texts]
         wrong += [
@@ -273,21 +316,63 @@ class Postfix:
         for path in glob.glob(os.path.join(self.directory, ".main.cf-*")):
             os.unlink(path)
 
-    def keep_original(self, text: str) -> None:
-        """Keep the main.cf that was here before the role, once."""
-        kept = os.path.join(self.folder, "original")
-        if not text or os.path.exists(kept):
+    def keep_original(self, text: str, running: bool) -> None:
+        """Keep what was here before the role, once."""
+        if not text or os.path.exists(self.original):
             return
-        os.makedirs(kept)
-        os.chmod(kept, 0o700)
-        write(os.path.join(kept, "main.cf"), text, 0o600)
+        os.makedirs(self.original)
+        os.chmod(self.original, 0o700)
+        found = {
+            "running": running,
+            "enabled": self.enabled() and not self.module.params["installed"],
+            "installed": self.module.params["installed"],
+            "mode": os.stat(self.main_cf).st_mode & 0o7777,
+            "password_tables": [],
+        }
+        write(os.path.join(self.original, "main.cf"), text, 0o600)
+        write(self.found, json.dumps(found), 0o600)
 
-    def replace_main_cf(self, text: str) -> None:
+    @property
+    def found(self) -> str:
+        """Where the state of the first run is kept."""
+        return os.path.join(self.original, "found.json")
+
+    def move_secrets_away(self) -> None:
+        """Take the password tables of the main.cf from before out of reach: only root's copy stays.
+
+        Not earlier than the new configuration runs, because the old one would need them.
+        """
+        found = json.loads(self.read(self.found) or "{}")
+        if not found or found["password_tables"]:
+            return
+        values = configuration.parse_main_cf(self.read(os.path.join(self.original, "main.cf")))
+        for path in configuration.table_files(values.get("smtp_sasl_password_maps", "")):
+            if not os.path.isfile(path) or path.startswith(self.folder):
+                continue
+            kept = os.path.join(self.original, f"password_table_{len(found['password_tables'])}")
+            mode = os.stat(path).st_mode & 0o7777
+            write(kept, self.read(path), 0o600)
+            compiled = [suffix for suffix in COMPILED_SUFFIXES if os.path.exists(path + suffix)]
+            found["password_tables"].append({"path": path, "mode": mode, "compiled": compiled})
+            write(self.found, json.dumps(found), 0o600)
+            for file in (path, *(path + suffix for suffix in compiled)):
+                os.unlink(file)
+
+    def put_secrets_back(self, found: dict[str, Any], values: dict[str, str]) -> None:
+        """The password tables of the main.cf from before, compiled where they were."""
+        maps = values.get("smtp_sasl_password_maps", "").replace(",", " ").split()
+        for number, table in enumerate(found["password_tables"]):
+            write(table["path"], self.read(os.path.join(self.original, f"password_table_{number}")), table["mode"])
+            for spelled in maps:
+                if table["compiled"] and spelled.endswith(":" + table["path"]):
+                    self.command("postmap", spelled)
+
+    def replace_main_cf(self, text: str, mode: int = 0o644) -> None:
         """The one step that changes what Postfix reads."""
         handle, path = tempfile.mkstemp(prefix=".main.cf-", dir=self.directory)
         os.close(handle)
         try:
-            write(path, text, 0o644)
+            write(path, text, mode)
             os.replace(path, self.main_cf)
         except BaseException:
             os.unlink(path)
@@ -395,7 +480,7 @@ def diff_of(postfix: Postfix, wrong: list[str], old: str | None, new: str | None
     before = postfix.read(postfix.main_cf)
     in_place = configuration.with_slot(main_cf, postfix.directory, old or new or "a")
     if before != in_place:
-        shown.append(_texts(postfix.main_cf, before, in_place))
+        shown.append(_texts(postfix.main_cf, configuration.hide_inline_logins(before), in_place))
     for name, text in postfix.texts.items():
         path = postfix.table(old, name)
         before = postfix.read(path) if old else ""
@@ -426,12 +511,14 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     new = configuration.other_slot(old)
     wrong = postfix.differences(old, configuration.with_slot(rendered, postfix.directory, old or new))
     main_cf = configuration.with_slot(rendered, postfix.directory, new)
+    taking_over = bool(before) and not os.path.exists(postfix.original) and not module.params["installed"]
+    dropped = check_take_over(postfix, before) if taking_over else []
     if postfix.installed:
         postfix.check_host()
         if wrong:
             postfix.check_configuration(main_cf)
     running = postfix.running()
-    restart = configuration.needs_restart(before, main_cf) or not running
+    restart = configuration.needs_restart(before, main_cf) or not running or postfix.unfinished in wrong
     enable = not postfix.enabled() if postfix.installed else True
     new_login = bool(wrong) and postfix.changes_login(old, before, rendered)
     if new_login and module.params["login"] and os.path.isfile(module.params["ca_file"]):
@@ -446,7 +533,13 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         "changed": bool(postfix.actions),
         "actions": postfix.actions,
         "diff": diff_of(postfix, wrong, old, new, rendered) if wrong else [],
+        "dropped": dropped,
     }
+    if dropped:
+        module.warn(
+            f"Taking over the Postfix of this host: {', '.join(dropped)} will no longer be set. "
+            "What you need of it goes into smarthost_parameters; smarthost_state: absent gives all of it back."
+        )
     if module.check_mode or not result["changed"]:
         return result
 
@@ -454,7 +547,8 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.sweep()
         try:
             postfix.write_tables(new)
-            postfix.keep_original(before)
+            postfix.keep_original(before, running)
+            write(postfix.unfinished, "", 0o600)
             postfix.replace_main_cf(main_cf)
         except BaseException:
             postfix.remove_tables(new)
@@ -471,9 +565,57 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.command("postqueue", "-f")
     if enable:
         postfix.command("systemctl", "enable", "postfix")
-    if wrong and old:
+    if wrong:
         # The password from before must not stay on the disk.
-        postfix.remove_tables(old)
+        postfix.remove_tables(configuration.other_slot(new))
+        os.unlink(postfix.unfinished)
+        postfix.move_secrets_away()
+    return result
+
+
+def check_take_over(postfix: Postfix, before: str) -> list[str]:
+    """What taking a host over drops; refused where mail is received there for others."""
+    values = configuration.parse_main_cf(before)
+    reasons = configuration.signs_of_a_mail_server(values, postfix.module.params["own_names"])
+    if reasons and not postfix.module.params["take_over"]:
+        raise Refused(
+            f"this host is a mail server: {'; '.join(reasons)}. As a smart host it would receive mail for nobody. "
+            "If that is meant, set smarthost_take_over: true."
+        )
+    new = configuration.parse_main_cf(postfix.module.params["main_cf"])
+    return [name for name in values if name not in new]
+
+
+def give_back(postfix: Postfix) -> dict[str, Any]:
+    """The host as it was found; raises Refused with everything as it is."""
+    found = json.loads(postfix.read(postfix.found) or "{}")
+    if not found:
+        return {"changed": False, "actions": [], "installed": []}
+    _code, queue, _err = postfix.command("postqueue", "-j")
+    waiting = len(queue.splitlines())
+    if waiting and not postfix.module.params["abandon_queue"]:
+        raise Refused(
+            f"{waiting} mails wait in the queue, and the configuration from before may not be able to send them. "
+            "See mailq for why they wait, or set smarthost_abandon_queue: true to leave them there."
+        )
+    before, original = postfix.read(postfix.main_cf), postfix.read(os.path.join(postfix.original, "main.cf"))
+    result = {
+        "changed": True,
+        "actions": ["gave back the configuration from before"],
+        "installed": found["installed"],
+        "diff": [_texts(postfix.main_cf, before, configuration.hide_inline_logins(original))],
+    }
+    if postfix.module.check_mode:
+        return result
+    postfix.put_secrets_back(found, configuration.parse_main_cf(original))
+    postfix.replace_main_cf(original, found["mode"])
+    if not found["enabled"]:
+        postfix.command("systemctl", "disable", "postfix")
+    if found["running"]:
+        postfix.restart()
+    else:
+        postfix.command("systemctl", "stop", "postfix")
+    shutil.rmtree(postfix.folder)
     return result
 
 
@@ -487,6 +629,7 @@ def put_back(postfix: Postfix, before: str, new: str, was_running: bool, restart
         return f"The configuration from before is back in place, but does not run either: {again}"
     finally:
         postfix.remove_tables(new)
+        os.unlink(postfix.unfinished)
     return "The configuration from before is back in place" + (" and runs." if was_running else ".")
 
 
@@ -495,21 +638,27 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "config_directory": {"type": "path", "default": "/etc/postfix"},
-            "main_cf": {"type": "str", "required": True},
-            "tables": {"type": "dict", "required": True},
-            "sasl_passwd": {"type": "str", "required": True, "no_log": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "abandon_queue": {"type": "bool", "default": False},
+            "installed": {"type": "list", "elements": "str", "default": []},
+            "take_over": {"type": "bool", "default": False},
+            "own_names": {"type": "list", "elements": "str", "default": []},
+            "main_cf": {"type": "str"},
+            "tables": {"type": "dict", "default": {}},
+            "sasl_passwd": {"type": "str", "no_log": True},
             "compiled": {"type": "dict", "default": {}},
             "map_types": {"type": "list", "elements": "str", "default": []},
-            "ca_file": {"type": "path", "required": True},
+            "ca_file": {"type": "path"},
             "login": {"type": "dict", "options": login.OPTIONS},
             "service_manager": {"type": "str", "choices": ["systemd"], "default": "systemd"},
         },
+        required_if=[("state", "present", ("main_cf", "sasl_passwd", "ca_file"))],
         supports_check_mode=True,
     )
     postfix = Postfix(module)
     try:
         with alone(postfix.directory):
-            module.exit_json(**apply(postfix))
+            module.exit_json(**(give_back if module.params["state"] == "absent" else apply)(postfix))
     except PutBack as reason:
         module.fail_json(msg=str(reason))
     except Refused as reason:

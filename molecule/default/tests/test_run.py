@@ -311,3 +311,97 @@ def test_the_installed_collection_does_the_same_as_the_checkout(host: Host, tmp_
     # Only the archive is there to find the role in.
     done = run_site(playbook=playbook, limit=NAME, environment={"ANSIBLE_COLLECTIONS_PATH": str(tmp_path)})
     assert changed(done) == 0
+
+
+# --- taking over and giving back ----------------------------------------------------------------
+
+TUTORIAL = """\
+smtpd_banner = $myhostname ESMTP
+myhostname = fresh.lan
+mydestination = $myhostname, localhost
+relayhost = [smtp.fastmail.com]:587
+smtp_sasl_auth_enable = yes
+smtp_sasl_password_maps = hash:/etc/postfix/sasl_passwd
+smtp_sasl_security_options = noanonymous
+smtp_use_tls = yes
+inet_interfaces = loopback-only
+"""
+
+
+@pytest.fixture
+def by_hand(fresh: tuple[Host, str]) -> tuple[Host, str]:
+    """A host that somebody configured after a tutorial."""
+    host, inventory = fresh
+    host.run_expect(
+        [0], "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install postfix libsasl2-modules"
+    )
+    for path, text in (
+        (MAIN_CF, TUTORIAL),
+        ("/etc/postfix/sasl_passwd", f"[smtp.fastmail.com]:587 casey@fastmail.com:{PASSWORD}\n"),
+    ):
+        host.run_expect([0], f"printf %s '{text}' >{path}")
+    host.run_expect([0], "postmap hash:/etc/postfix/sasl_passwd && chmod 644 /etc/postfix/sasl_passwd*")
+    host.run_expect([0], "systemctl restart postfix")
+    return host, inventory
+
+
+def test_a_host_configured_by_hand_is_taken_over_and_given_back(by_hand: tuple[Host, str], provider: Provider) -> None:
+    host, inventory = by_hand
+    done = run(inventory, limit="fresh")
+    assert changed(done, "fresh") == 1
+    assert "smtpd_banner, smtp_use_tls will no longer be set" in said(done)
+    assert Mail(host).arrived(provider)
+    # The open copies of the password are gone; what absent needs is root's alone.
+    places = host.run(f"grep -rlsF {PASSWORD} /etc").stdout.split()
+    assert sorted(host.file(place).mode for place in places) == [0o600, 0o600]
+    assert not host.file("/etc/postfix/sasl_passwd").exists
+    assert changed(run(inventory, limit="fresh"), "fresh") == 0
+
+    told = run("--check", inventory, limit="fresh", smarthost_state="absent")
+    assert changed(told, "fresh") == 1
+    assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 1
+    assert host.file(MAIN_CF).content_string == TUTORIAL
+    assert host.check_output("postmap -q '[smtp.fastmail.com]:587' hash:/etc/postfix/sasl_passwd").endswith(PASSWORD)
+    assert not host.file("/etc/postfix/smarthost").exists
+    assert host.service("postfix").is_running
+    assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 0
+
+
+def test_a_host_that_had_no_postfix_has_none_again(fresh: tuple[Host, str], provider: Provider) -> None:
+    host, inventory = fresh
+    assert changed(run(inventory, limit="fresh"), "fresh") == 2
+    provider.use_certificate("untrusted")
+    waiting = Mail(host)
+    assert waiting.reason_it_waits()
+    done = run(inventory, limit="fresh", smarthost_state="absent")
+    assert done.returncode != 0
+    assert "Nothing was changed: 1 mails wait in the queue" in said(done)
+    done = run(inventory, limit="fresh", smarthost_state="absent", smarthost_abandon_queue=True)
+    assert changed(done, "fresh") == 2
+    assert not host.file("/usr/sbin/postconf").exists
+    assert not host.file("/etc/postfix/smarthost").exists
+    assert host.run(f"grep -rlsF {PASSWORD} /etc /var").stdout == ""
+
+
+def test_a_mail_server_is_not_taken_over_unless_one_says_so(by_hand: tuple[Host, str]) -> None:
+    host, inventory = by_hand
+    host.run_expect([0], "postconf -e 'virtual_mailbox_domains = casey.test' 'mydestination = localhost, casey.test'")
+    done = run(inventory, limit="fresh")
+    assert done.returncode != 0
+    assert "this host is a mail server: virtual_mailbox_domains is casey.test; mydestination names casey.test" in said(
+        done
+    )
+    assert "casey.test" in host.check_output("postconf -n")
+    assert changed(run(inventory, limit="fresh", smarthost_take_over=True), "fresh") == 1
+
+
+def test_a_run_that_was_killed_is_finished_by_the_next(host: Host, provider: Provider) -> None:
+    # As kill -9 leaves it between the rename of main.cf and the reload.
+    host.run_expect(
+        [0], "touch /etc/postfix/smarthost/unfinished && mkdir -p /etc/postfix/smarthost/a /etc/postfix/smarthost/b"
+    )
+    assert changed(run("--check")) == 1
+    assert changed(run()) == 1
+    assert sorted(host.check_output("ls /etc/postfix/smarthost").split())[1:] == ["original"]
+    assert changed(run()) == 0
+    assert Mail(host).arrived(provider)

@@ -200,3 +200,57 @@ def test_no_password_is_ever_part_of_a_difference(
 )
 def test_complaints_of_postconf_lose_its_name_and_the_path_of_the_copy(stderr: str, expected: list[str]) -> None:
     assert configuration.complaints(stderr) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "signs"),
+    [
+        pytest.param({}, 0, id="nothing said"),
+        pytest.param({"mydestination": "$myhostname, nas.lan, localhost.lan, , localhost"}, 0, id="Debian's own"),
+        pytest.param({"mydestination": "nas.bobs.org, localhost"}, 0, id="its own public name"),
+        pytest.param({"mynetworks": "127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128"}, 0, id="loopback"),
+        pytest.param(
+            {"mynetworks": "10.0.0.0/8", "inet_interfaces": "loopback-only"}, 0, id="clients that cannot come"
+        ),
+        pytest.param({"relay_domains": "$mydestination"}, 0, id="the old default of relay_domains"),
+        pytest.param({"mydestination": "localhost, bobs.org"}, 1, id="a public domain"),
+        pytest.param({"virtual_mailbox_domains": "bobs.org"}, 1, id="mailboxes"),
+        pytest.param({"virtual_alias_domains": "hash:/etc/postfix/domains"}, 1, id="alias domains"),
+        pytest.param({"mynetworks": "127.0.0.0/8, 192.168.1.0/24"}, 1, id="other clients"),
+        pytest.param({"mydestination": "bobs.org", "relay_domains": "x.org"}, 2, id="two signs"),
+    ],
+)
+def test_a_mail_server_is_told_from_a_host_that_only_sends(values: dict[str, str], signs: int) -> None:
+    assert len(configuration.signs_of_a_mail_server(values, ["nas.bobs.org", "nas"])) == signs
+
+
+@pytest.mark.parametrize(
+    ("maps", "files"),
+    [
+        ("hash:/etc/postfix/sasl_passwd", ["/etc/postfix/sasl_passwd"]),
+        ("lmdb:/a/b, texthash:/c static:x:y", ["/a/b", "/c"]),
+        ("static:me:word", []),
+        ("", []),
+    ],
+)
+def test_the_password_files_of_another_configuration_are_found(maps: str, files: list[str]) -> None:
+    assert configuration.table_files(maps) == files
+
+
+@pytest.mark.parametrize("login", ["static:me:0ne", "inline:{ {[h]:465 = me:0ne} }", "inline:{\n  [h]=me:0ne\n  }"])
+def test_a_login_in_main_cf_itself_is_not_shown(login: str) -> None:
+    shown = configuration.hide_inline_logins(f"a = b\nsmtp_sasl_password_maps = {login}\nc = d\n")
+    assert "0ne" not in shown
+    assert shown.startswith("a = b\n") and shown.endswith("\nc = d\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("relayhost = [a]:465", "relayhost = [b]:465", True),
+        ("smtp_tls_CAfile = /a", "smtp_tls_CAfile = /b", True),
+        ("biff = yes\nrelayhost = [a]:465", "relayhost = [a]:465", False),
+    ],
+)
+def test_a_login_is_tried_again_only_where_it_changes(before: str, after: str, expected: bool) -> None:
+    assert configuration.changes_login(before, after) is expected
