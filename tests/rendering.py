@@ -1,0 +1,66 @@
+"""The role's own providers, defaults and templates, without Ansible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from ansible_collections.homelab.mail.plugins.module_utils import addresses, rules
+
+ROLE = Path(__file__).resolve().parents[1] / "roles" / "smarthost"
+TEMPLATES = ("main.cf", "sasl_passwd", "canonical", "virtual", "header_checks")
+
+
+def load(name: str) -> dict[str, Any]:
+    """A YAML file of the role."""
+    loaded: dict[str, Any] = yaml.safe_load((ROLE / name).read_text(encoding="utf-8"))
+    return loaded
+
+
+PROVIDERS: dict[str, dict[str, Any]] = load("vars/providers.yml")["__smarthost_providers"]
+_GOOD = {"provider": "fastmail", "username": "bob@fastmail.com", "password": "k3j5h6g7f8d9s0a1"}
+
+
+def judge(**given: Any) -> rules.Verdict:
+    """Judge variables (without their prefix, `from_` for from) over those of a good Fastmail host."""
+    # A preset of its own starts without the login at Fastmail.
+    base = _GOOD if given.get("provider", "fastmail") == "fastmail" else {}
+    chosen = {name.rstrip("_"): value for name, value in given.items()}
+    return rules.judge({**base, **chosen}, PROVIDERS)
+
+
+def _is_version(value: str, other: str, operator: str) -> bool:
+    """Ansible's test, as far as the templates use it."""
+    assert operator == "<=", operator
+    return [int(part) for part in value.split(".")] <= [int(part) for part in other.split(".")]
+
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(ROLE / "templates"),
+    trim_blocks=True,
+    lstrip_blocks=False,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,
+)
+_ENVIRONMENT.tests["version"] = _is_version
+_DEFAULTS = {**load("defaults/main.yml"), **load("vars/Debian.yml")}
+
+
+def render(plan: dict[str, Any], **given: Any) -> dict[str, str]:
+    """Render the role's own templates for a plan, as Ansible would: file -> text."""
+    hostname = plan["hostname"] or "nas.lan"
+    variables = {
+        **_DEFAULTS,
+        "__smarthost_plan": plan,
+        "__smarthost_account": plan["accounts"][0],
+        "__smarthost_hostname": hostname,
+        "__smarthost_names": addresses.local_names(hostname, "nas.lan", "nas"),
+        "__smarthost_version": "3.7.11",
+        "__smarthost_levels": load("vars/main.yml")["__smarthost_levels"],
+        "__smarthost_login": {"ca_file": plan["ca_file"] or _DEFAULTS["__smarthost_default_ca_file"]},
+        **given,
+    }
+    return {name: _ENVIRONMENT.get_template(f"{name}.j2").render(variables) for name in TEMPLATES}
