@@ -3,6 +3,7 @@
 import fcntl
 import subprocess
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from .host import podman
 
 SUITES = ("bullseye", "bookworm", "trixie", "forky", "sid")
 PROVIDER = "provider"
+ATTEMPTS = 3
 PROVIDER_SUITE = "trixie"
 
 HOST_PACKAGES = [
@@ -56,12 +58,17 @@ def _build(kind: str) -> None:
     with step(f"image {kind}"), tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
         command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *options]
-        target = [suite, str(archive)]
-        done = _run([*command, *target])
-        if done.returncode and "is expired" in done.stderr:
-            # The option stays in the image, where apt needs it too.
-            print(f"image {kind}: the mirror is past its Valid-Until, building without that check")
-            done = _run([*command, '--aptopt=Acquire::Check-Valid-Until "false"', *target])
+        for attempt in range(ATTEMPTS):
+            done = _run([*command, suite, str(archive)])
+            if done.returncode == 0:
+                break
+            if "is expired" in done.stderr:
+                # The option stays in the image, where apt needs it too.
+                print(f"image {kind}: the mirror is past its Valid-Until, building without that check")
+                command.append('--aptopt=Acquire::Check-Valid-Until "false"')
+            else:
+                # Mirrors have their moments.
+                time.sleep(5 * attempt)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))]
             raise LabError(
