@@ -23,6 +23,10 @@ class ActionModule(ActionBase):
         providers = self._loader.load_from_file(f"{role}/vars/providers.yml")["__smarthost_providers"]
 
         settings, faults = self._settings(spec, task_vars or {})
+        if settings.get("state") == "absent":
+            # What is taken away needs no login, nor the vault that it is in.
+            wanted = ("smarthost_state", "smarthost_abandon_queue")
+            faults = [fault for fault in faults if fault.startswith(wanted)]
         faults += rules.unknown_variables(
             [name for name in task_vars or {} if name.startswith(rules.PREFIX)], list(spec)
         )
@@ -31,7 +35,11 @@ class ActionModule(ActionBase):
         unread = {fault.partition(":")[0] for fault in faults}
         faults += [fault for fault in verdict.faults if fault.partition(":")[0] not in unread]
 
-        result.update(changed=False, warnings=verdict.warnings if not faults else [])
+        result.update(changed=False)
+        if not faults:
+            for warning in verdict.warnings:
+                # Not in the result: old versions hide all of that together with the plan.
+                self._display.warning(warning)
         if faults:
             result.update(failed=True, msg=self._message(faults))
         else:
@@ -48,6 +56,8 @@ class ActionModule(ActionBase):
         for name, option in spec.items():
             try:
                 value = self._templar.template(task_vars.get(name))
+                # Before ansible-core 2.19 a vaulted value is an object that decrypts itself.
+                value = str(value) if getattr(value, "__ENCRYPTED__", False) else value
             except AnsibleError as error:
                 faults.append(f"{name}: {self._why_unreadable(name, error)}")
             else:

@@ -145,7 +145,7 @@ def _check_controls(verdict: Verdict, name: str, value: Any) -> None:
             verdict.fault(
                 name,
                 f"has {kind} at position {found.start() + 1} of {len(value)}.",
-                "Encrypt it again without: ansible-vault encrypt_string --prompt --name smarthost_password."
+                "Encrypt it again without: ansible-vault encrypt_string --ask-vault-pass --prompt."
                 if name == "password"
                 else "Write the value on one line, in quotes, without a block sign (| or >)."
                 if found.group() in _LINE_BREAKS

@@ -144,8 +144,8 @@ class Refused(Exception):
     """Why the configuration cannot be put in place; the host is as it was."""
 
 
-class PutBack(Refused):
-    """Why the configuration did not run; the one from before is in place again."""
+class Failed(Exception):
+    """What went wrong after the host was changed, and how it is now."""
 
 
 class Postfix:
@@ -161,6 +161,7 @@ class Postfix:
         self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
         self.actions: list[str] = []
         self.original = os.path.join(self.folder, "original")
+        self.aside = os.path.join(self.directory, ".main.cf-before")
         # There from before main.cf is replaced until Postfix has taken it: a run that finds it knows
         # that one before was killed in between, and that the daemon may still go by the old one.
         self.unfinished = os.path.join(self.folder, "unfinished")
@@ -176,11 +177,11 @@ class Postfix:
     # --- what is there --------------------------------------------------------------------------
 
     def read(self, path: str) -> str:
-        """The text of a file, empty where it is not there."""
+        """The text of a file, empty where it is not there or no file."""
         try:
             with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
                 return file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return ""
 
     def table(self, slot: str | None, name: str) -> str:
@@ -191,7 +192,7 @@ class Postfix:
         """Whether a path is root's and has just this mode."""
         try:
             status = os.lstat(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 0, mode)
 
@@ -200,8 +201,14 @@ class Postfix:
         wrong = []
         if self.read(self.main_cf) != main_cf or not self.is_owned(self.main_cf, 0o644):
             wrong.append(self.main_cf)
-        if os.path.exists(self.unfinished):
-            wrong.append(self.unfinished)
+        # Anything else in the folder is not ours, was left by a run that was killed, or is a copy of
+        # the password.
+        known = {slot, "original"}
+        wrong += [os.path.join(self.folder, name) for name in self.names(self.folder) if name not in known]
+        kept = [os.path.join(self.original, name) for name in self.names(self.original)]
+        wrong += [path for path in kept if not self.is_owned(path, 0o600)]
+        if kept and not self.is_owned(self.original, 0o700):
+            wrong.append(self.original)
         if slot is None:
             return wrong + [self.table(slot, name) for name in self.texts]
         wrong += [
@@ -212,10 +219,12 @@ class Postfix:
             as_written = self.read(path) == text and self.is_owned(path, mode_of(name))
             if not as_written or (name in self.compiled and not self.is_compiled(slot, name)):
                 wrong.append(path)
-        # Anything else there is not ours, and may be a copy of the password.
         expected = {*self.texts, *(name + suffix for name in self.compiled for suffix in COMPILED_SUFFIXES)}
-        found = os.listdir(self.table(slot, "")) if os.path.isdir(self.table(slot, "")) else []
-        return wrong + [self.table(slot, name) for name in found if name not in expected]
+        return wrong + [self.table(slot, name) for name in self.names(self.table(slot, "")) if name not in expected]
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder; nothing where there is none."""
+        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
     def is_compiled(self, slot: str, name: str) -> bool:
         """Whether the compiled table says what its text says, and is as closed as it."""
@@ -246,14 +255,9 @@ class Postfix:
                 f"there is no CA bundle {ca_file} on this host, so no relay's certificate could be trusted. "
                 "Install ca-certificates, or name the bundle of this host in smarthost_ca_file."
             )
-        _code, out, _err = self.command("postconf", "-m")
-        usable = [map_type for map_type in ("texthash", "hash", "lmdb", "cdb", "btree") if map_type in out.split()]
-        for map_type in self.module.params["map_types"]:
-            if map_type not in usable:
-                raise Refused(
-                    f"the Postfix of this host has no {map_type} tables. "
-                    f"Set smarthost_map_type to one of: {', '.join(usable)}."
-                )
+        _code, out, _err = self.command("systemctl", "is-enabled", "postfix")
+        if out.startswith("masked"):
+            raise Refused("Postfix is masked on this host, so it can never start. Run: systemctl unmask postfix")
 
     def changes_login(self, old: str | None, before: str, rendered: str) -> bool:
         """Whether what is to come logs in otherwise than what is there."""
@@ -281,23 +285,35 @@ class Postfix:
                 live = os.path.join(self.directory, name)
                 if os.path.exists(live):
                     os.symlink(live, os.path.join(copy, name))
-            code, _out, err = self.command("postconf", "-c", copy, "-n")
-        found = configuration.complaints(err)
-        if code != 0 or found:
+            _code, _out, complained = self.command("postconf", "-c", copy, "-n")
+            # Reads more of the values than -n does: addresses that this host does not have, for one.
+            code, map_types, err = self.command("postconf", "-c", copy, "-m")
+        found = configuration.complaints(complained) + (configuration.complaints(err) if code != 0 else [])
+        if found:
             raise Refused(
                 "Postfix does not accept the configuration: " + "; ".join(found) + ". "
                 "Correct or take out what smarthost_parameters says there."
             )
+        usable = [name for name in ("texthash", "hash", "lmdb", "cdb", "btree") if name in map_types.split()]
+        for map_type in self.module.params["map_types"]:
+            if map_type not in usable:
+                raise Refused(
+                    f"the Postfix of this host has no {map_type} tables. "
+                    f"Set smarthost_map_type to one of: {', '.join(usable)}."
+                )
 
     def write_tables(self, slot: str) -> None:
         """All tables anew in a folder that no main.cf names."""
         folder = os.path.join(self.folder, slot)
+        for path in (self.folder, folder):
+            # A link could lead anywhere.
+            if os.path.islink(path) or (os.path.exists(path) and not os.path.isdir(path)):
+                os.unlink(path)
         self.remove_tables(slot)
-        os.makedirs(self.folder, exist_ok=True)
-        os.chown(self.folder, 0, 0)
-        os.chmod(self.folder, 0o755)
-        os.mkdir(folder)
-        os.chmod(folder, 0o755)
+        os.makedirs(folder)
+        for path in (self.folder, folder):
+            os.chown(path, 0, 0)
+            os.chmod(path, 0o755)
         for name, text in self.texts.items():
             write(os.path.join(folder, name), text, mode_of(name))
         for name, map_type in self.compiled.items():
@@ -309,19 +325,35 @@ class Postfix:
 
     def remove_tables(self, slot: str) -> None:
         """Take a folder of tables away, which no main.cf names any more, or yet."""
-        shutil.rmtree(os.path.join(self.folder, slot), ignore_errors=True)
+        path = os.path.join(self.folder, slot)
+        if os.path.islink(path) or os.path.isfile(path):
+            os.unlink(path)
+        elif os.path.exists(path):
+            shutil.rmtree(path)
 
-    def sweep(self) -> None:
-        """Take away what a run left behind that was killed."""
+    def tidy(self, slot: str) -> None:
+        """Leave nothing in the folder but the tables in use and what was there before the role."""
+        for name in self.names(self.folder):
+            if name not in (slot, "original"):
+                self.remove_tables(name)
         for path in glob.glob(os.path.join(self.directory, ".main.cf-*")):
             os.unlink(path)
+        if os.path.isdir(self.original):
+            os.chmod(self.original, 0o700)
+            for name in self.names(self.original):
+                os.chmod(os.path.join(self.original, name), 0o600)
 
     def keep_original(self, text: str, running: bool) -> None:
         """Keep what was here before the role, once."""
-        if not text or os.path.exists(self.original):
+        ours = configuration.slot_in_use(text, self.directory) is not None
+        if not text or ours or os.path.exists(self.found):
             return
-        os.makedirs(self.original)
-        os.chmod(self.original, 0o700)
+        # Whole or not at all: absent would trust half of it.
+        new = self.original + ".new"
+        for path in (self.original, new):
+            shutil.rmtree(path, ignore_errors=True)
+        os.makedirs(new)
+        os.chmod(new, 0o700)
         found = {
             "running": running,
             "enabled": self.enabled() and not self.module.params["installed"],
@@ -329,8 +361,10 @@ class Postfix:
             "mode": os.stat(self.main_cf).st_mode & 0o7777,
             "password_tables": [],
         }
-        write(os.path.join(self.original, "main.cf"), text, 0o600)
-        write(self.found, json.dumps(found), 0o600)
+        write(os.path.join(new, "main.cf"), text, 0o600)
+        write(os.path.join(new, "found.json"), json.dumps(found), 0o600)
+        os.rename(new, self.original)
+        sync_directory(self.folder)
 
     @property
     def found(self) -> str:
@@ -343,11 +377,10 @@ class Postfix:
         Not earlier than the new configuration runs, because the old one would need them.
         """
         found = json.loads(self.read(self.found) or "{}")
-        if not found or found["password_tables"]:
-            return
         values = configuration.parse_main_cf(self.read(os.path.join(self.original, "main.cf")))
         for path in configuration.table_files(values.get("smtp_sasl_password_maps", "")):
-            if not os.path.isfile(path) or path.startswith(self.folder):
+            moved = path in [table["path"] for table in found.get("password_tables", [])]
+            if not found or moved or not os.path.isfile(path) or path.startswith(self.folder):
                 continue
             kept = os.path.join(self.original, f"password_table_{len(found['password_tables'])}")
             mode = os.stat(path).st_mode & 0o7777
@@ -367,6 +400,21 @@ class Postfix:
                 if table["compiled"] and spelled.endswith(":" + table["path"]):
                     self.command("postmap", spelled)
 
+    def set_aside(self) -> None:
+        """Keep the main.cf in use at hand: taking it back needs no space on the disk."""
+        if os.path.lexists(self.aside):
+            os.unlink(self.aside)
+        if os.path.isfile(self.main_cf):
+            os.link(self.main_cf, self.aside, follow_symlinks=False)
+
+    def take_back(self) -> None:
+        """The main.cf that was set aside is the one in use again; none where there was none."""
+        if os.path.lexists(self.aside):
+            os.replace(self.aside, self.main_cf)
+        elif os.path.exists(self.main_cf):
+            os.unlink(self.main_cf)
+        sync_directory(self.directory)
+
     def replace_main_cf(self, text: str, mode: int = 0o644) -> None:
         """The one step that changes what Postfix reads."""
         handle, path = tempfile.mkstemp(prefix=".main.cf-", dir=self.directory)
@@ -374,9 +422,9 @@ class Postfix:
         try:
             write(path, text, mode)
             os.replace(path, self.main_cf)
-        except BaseException:
-            os.unlink(path)
-            raise
+        finally:
+            if os.path.exists(path):
+                os.unlink(path)
         sync_directory(self.directory)
 
     # --- the daemon -----------------------------------------------------------------------------
@@ -399,7 +447,7 @@ class Postfix:
         start = time.monotonic()
         reason = ""
         while time.monotonic() < start + GREETING_SECONDS:
-            for address in ("127.0.0.1", "::1"):
+            for address in self.listening_addresses():
                 try:
                     with socket.create_connection((address, 25), timeout=5) as connection:
                         greeting = connection.recv(512)
@@ -415,6 +463,13 @@ class Postfix:
             time.sleep(0.2)
         raise Refused(f"Postfix does not answer ({reason}). {self.last_words(since)}".rstrip())
 
+    def listening_addresses(self) -> list[str]:
+        """Where this Postfix answers; loopback unless somebody gave it other addresses alone."""
+        _code, out, _err = self.command("postconf", "-xh", "inet_interfaces")
+        named = re.findall(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*", out)
+        everywhere = re.search(r"\b(all|loopback-only|localhost)\b", out) or not named
+        return ["127.0.0.1", "::1"] if everywhere else named
+
     def last_words(self, since: float) -> str:
         """What Postfix and its unit complained of since then."""
         _code, out, _err = self.command(
@@ -428,7 +483,7 @@ class Postfix:
     def run(self, restart: bool) -> None:
         """Make the daemon take the configuration, and see that it did."""
         since = time.time()
-        if restart or not self.running():
+        if restart:
             self.restart()
         else:
             self.reload()
@@ -449,6 +504,10 @@ def write(path: str, text: str, mode: int) -> None:
         file.flush()
         os.fchmod(file.fileno(), mode)
         os.fsync(file.fileno())
+    # Postfix waits for a second or two on a file so new that somebody may still be writing it. This
+    # one is whole before it gets its name.
+    past = time.time() - 60
+    os.utime(path, (past, past))
 
 
 def sync_directory(path: str) -> None:
@@ -543,33 +602,36 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     if module.check_mode or not result["changed"]:
         return result
 
-    if wrong:
-        postfix.sweep()
-        try:
+    try:
+        if wrong:
             postfix.write_tables(new)
             postfix.keep_original(before, running)
             write(postfix.unfinished, "", 0o600)
-            postfix.replace_main_cf(main_cf)
-        except BaseException:
-            postfix.remove_tables(new)
-            raise
+            postfix.set_aside()
+    except BaseException:
+        postfix.remove_tables(new)
+        raise
     try:
+        if wrong:
+            postfix.replace_main_cf(main_cf)
         if wrong or not running:
             postfix.run(restart)
-    except Refused as reason:
-        if wrong and before:
-            raise PutBack(f"{reason} {put_back(postfix, before, new, running, restart)}") from reason
+    except BaseException as reason:
+        # Whatever it was: main.cf may name the new tables by now.
+        if wrong:
+            raise Failed(f"{reason} {put_back(postfix, new, running)}") from reason
         raise
     if new_login:
         # What the old login kept waiting need not wait any longer.
         postfix.command("postqueue", "-f")
-    if enable:
-        postfix.command("systemctl", "enable", "postfix")
     if wrong:
         # The password from before must not stay on the disk.
-        postfix.remove_tables(configuration.other_slot(new))
-        os.unlink(postfix.unfinished)
         postfix.move_secrets_away()
+        postfix.tidy(new)
+    if enable:
+        code, _out, err = postfix.command("systemctl", "enable", "postfix")
+        if code != 0:
+            raise Failed(f"Postfix runs with the new configuration, but will not after a reboot: {err.strip()}")
     return result
 
 
@@ -611,25 +673,28 @@ def give_back(postfix: Postfix) -> dict[str, Any]:
     postfix.replace_main_cf(original, found["mode"])
     if not found["enabled"]:
         postfix.command("systemctl", "disable", "postfix")
+    shutil.rmtree(postfix.folder)
     if found["running"]:
-        postfix.restart()
+        try:
+            postfix.restart()
+        except Refused as reason:
+            raise Failed(f"The host has its configuration from before again, but {reason}") from reason
     else:
         postfix.command("systemctl", "stop", "postfix")
-    shutil.rmtree(postfix.folder)
     return result
 
 
-def put_back(postfix: Postfix, before: str, new: str, was_running: bool, restart: bool) -> str:
+def put_back(postfix: Postfix, new: str, was_running: bool) -> str:
     """Run the configuration from before again, as far as it ran; says how that went."""
-    postfix.replace_main_cf(before)
     try:
-        if was_running:
-            postfix.run(restart)
-    except Refused as again:
-        return f"The configuration from before is back in place, but does not run either: {again}"
-    finally:
+        postfix.take_back()
         postfix.remove_tables(new)
-        os.unlink(postfix.unfinished)
+        postfix.remove_tables("unfinished")
+        if was_running:
+            # Not a reload: daemons that died of the new configuration are held back for a minute.
+            postfix.run(restart=True)
+    except (OSError, Refused) as again:
+        return f"The configuration from before is back in place, but does not run either: {again}"
     return "The configuration from before is back in place" + (" and runs." if was_running else ".")
 
 
@@ -659,7 +724,7 @@ def main() -> None:
     try:
         with alone(postfix.directory):
             module.exit_json(**(give_back if module.params["state"] == "absent" else apply)(postfix))
-    except PutBack as reason:
+    except Failed as reason:
         module.fail_json(msg=str(reason))
     except Refused as reason:
         module.fail_json(msg=f"Nothing was changed: {reason}")

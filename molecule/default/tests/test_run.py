@@ -286,14 +286,28 @@ def test_a_stopped_postfix_is_started_and_enabled(host: Host) -> None:
     assert host.service("postfix").is_enabled
 
 
-def test_a_daemon_that_cannot_start_brings_the_old_configuration_back(host: Host, provider: Provider) -> None:
+def test_an_address_that_the_host_does_not_have_is_refused_beforehand(host: Host) -> None:
     before = host.file(MAIN_CF).content_string
     done = run(smarthost_parameters={"inet_interfaces": "127.0.0.1, 192.0.2.1"})
     assert done.returncode != 0
+    assert "Nothing was changed: Postfix does not accept the configuration" in said(done)
     assert "no local interface found for 192.0.2.1" in said(done)
+    assert host.file(MAIN_CF).content_string == before
+
+
+def test_a_port_that_is_taken_brings_the_old_configuration_back(host: Host, provider: Provider) -> None:
+    address = host.check_output("hostname -I").split()[0]
+    squat = f"import socket, time; s = socket.create_server(('{address}', 25)); time.sleep(300)"
+    host.run_expect([0], f'(python3 -c "{squat}" >/dev/null 2>&1 & echo $! >/run/squat.pid)')
+    before = host.file(MAIN_CF).content_string
+    done = run(smarthost_parameters={"inet_interfaces": f"127.0.0.1, {address}"})
+    host.run_expect([0], "kill $(cat /run/squat.pid)")
+    assert done.returncode != 0
+    assert f"bind {address} port 25: Address already in use" in said(done)
     assert "The configuration from before is back in place and runs." in said(done)
     assert host.file(MAIN_CF).content_string == before
-    assert host.check_output("ls /etc/postfix/smarthost").split() == ["a" if "/a/" in before else "b", "original"]
+    assert host.check_output("ls -A /etc/postfix/smarthost").split() == ["a" if "/a/" in before else "b", "original"]
+    assert not host.file("/etc/postfix/.main.cf-before").exists
     assert Mail(host).arrived(provider)
 
 
@@ -404,3 +418,58 @@ def test_a_run_that_was_killed_is_finished_by_the_next(host: Host, provider: Pro
     assert sorted(host.check_output("ls /etc/postfix/smarthost").split())[1:] == ["original"]
     assert changed(run()) == 0
     assert Mail(host).arrived(provider)
+
+
+def test_another_mail_server_makes_room(fresh: tuple[Host, str], provider: Provider) -> None:
+    host, inventory = fresh
+    host.run_expect([0], "apt-get -qq -o Acquire::Retries=5 update")
+    host.run_expect([0], "DEBIAN_FRONTEND=noninteractive apt-get -qq install exim4-daemon-light")
+    assert host.service("exim4").is_running
+    assert changed(run(inventory, limit="fresh"), "fresh") == 2
+    assert not host.file("/usr/sbin/exim4").exists
+    assert Mail(host).arrived(provider)
+
+
+# --- what is not as it should be --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "printf '\\000\\001 garbage =' >/etc/postfix/main.cf",
+        "rm /etc/postfix/main.cf",
+        "rm {table} && mkdir {table}",
+        "rm {table} && ln -s /etc/passwd {table}",
+        "cp {table} /etc/postfix/smarthost/sasl_passwd.bak",
+        "chmod 777 /etc/postfix/smarthost",
+        "chmod 755 /etc/postfix/smarthost/original && chmod 644 /etc/postfix/smarthost/original/main.cf",
+        "mv /etc/postfix/smarthost /etc/postfix/elsewhere && ln -s /etc/postfix/elsewhere /etc/postfix/smarthost",
+    ],
+    ids=[
+        "garbage",
+        "no main.cf",
+        "folder for table",
+        "link for table",
+        "copy",
+        "open",
+        "open original",
+        "link for folder",
+    ],
+)
+def test_damage_is_seen_and_mended(host: Host, provider: Provider, damage: str) -> None:
+    table = host.check_output("postconf -h smtp_sasl_password_maps").partition(":")[2]
+    host.run_expect([0], damage.format(table=table))
+    assert changed(run("--check")) == 1
+    assert changed(run()) == 1
+    host.run("rm -rf /etc/postfix/elsewhere")
+    assert changed(run()) == 0
+    assert Mail(host).arrived(provider)
+
+
+def test_a_masked_postfix_is_refused_with_the_remedy(host: Host) -> None:
+    host.run_expect([0], "systemctl mask --now postfix")
+    done = run(smarthost_parameters={"delay_warning_time": "4h"})
+    host.run_expect([0], "systemctl unmask postfix")
+    assert done.returncode != 0
+    assert "Nothing was changed: Postfix is masked on this host" in said(done)
+    assert "systemctl unmask postfix" in said(done)
