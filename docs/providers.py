@@ -76,7 +76,7 @@ def _section(key: str, preset: dict[str, Any]) -> str:
     ]
     lines = [f"- {name}: {text}" for name, text in facts if text not in ("", None)]
     lines += [f"  - <{url}>" for url in preset.get("source", [])]
-    return f'\n## {preset["name"]}\n\n<a id="{key}"></a>\n\n' + "\n".join(lines) + "\n"
+    return f'\n<a id="{key}"></a>\n\n## {preset["name"]}\n\n' + "\n".join(lines) + "\n"
 
 
 def page() -> str:
