@@ -128,6 +128,14 @@ def test_a_missing_ca_bundle_is_refused(host: Host) -> None:
     assert "there is no CA bundle /etc/ssl/nowhere.pem on this host" in said(done)
 
 
+def test_a_system_that_is_not_supported_is_refused_in_plain_words(host: Host) -> None:
+    # The list is the role's own; as if it did not have this system yet.
+    done = run(__smarthost_families=["Darwin"])
+    assert done.returncode != 0
+    assert "Nothing was changed: this host is Debian" in said(done)
+    assert "the role supports the families Darwin with systemd so far" in said(done)
+
+
 # --- a change -----------------------------------------------------------------------------------
 
 

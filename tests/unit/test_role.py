@@ -1,0 +1,48 @@
+"""What the role says of itself in several places says the same in each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs import providers
+from tests import rendering
+
+PROJECT = Path(__file__).resolve().parents[2]
+DEFAULTS = rendering.load("defaults/main.yml")
+OPTIONS = rendering.load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+
+
+def test_every_variable_has_a_default_and_a_specification() -> None:
+    assert set(DEFAULTS) == set(OPTIONS)
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_specification_names_the_default_that_the_role_has(name: str) -> None:
+    assert OPTIONS[name].get("default") == DEFAULTS[name]
+
+
+def test_every_variable_that_yaml_or_a_template_reads_is_public() -> None:
+    files = [*(rendering.ROLE / "tasks").glob("*.yml"), *(rendering.ROLE / "templates").glob("*.j2")]
+    read = {name for file in files for name in re.findall(r"(?<!_)\bsmarthost_[a-z_]+", file.read_text())}
+    # In comments and messages of main.cf the role names variables as well.
+    assert read - {"smarthost_configure", "smarthost_install"} <= set(DEFAULTS)
+
+
+def test_the_page_of_providers_is_what_the_presets_say() -> None:
+    assert providers.PAGE.read_text() == providers.page(), "run `make docs`"
+
+
+def test_every_link_of_the_pages_leads_somewhere() -> None:
+    for page in (*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")):
+        for path, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+            target = (page.parent / path) if path else page
+            assert target.exists(), f"{page.name}: {path}"
+            assert not anchor or f'<a id="{anchor}">' in target.read_text(), f"{page.name}: {path}#{anchor}"
+
+
+def test_each_preset_is_named_in_the_readme() -> None:
+    readme = (PROJECT / "README.md").read_text()
+    assert [name for name in rendering.PROVIDERS if f"docs/providers.md#{name})" not in readme] == []
