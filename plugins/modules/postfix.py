@@ -159,6 +159,8 @@ class Postfix:
         self.texts: dict[str, str] = {**module.params["tables"], "sasl_passwd": module.params["sasl_passwd"]}
         self.compiled: dict[str, str] = module.params["compiled"]
         self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
+        # Its main.cf is the package's, and nobody's choice.
+        self.fresh = "postfix" in module.params["installed"]
         self.actions: list[str] = []
         self.original = os.path.join(self.folder, "original")
         self.aside = os.path.join(self.directory, ".main.cf-before")
@@ -356,7 +358,7 @@ class Postfix:
         os.chmod(new, 0o700)
         found = {
             "running": running,
-            "enabled": self.enabled() and not self.module.params["installed"],
+            "enabled": self.enabled() and not self.fresh,
             "installed": self.module.params["installed"],
             "mode": os.stat(self.main_cf).st_mode & 0o7777,
             "password_tables": [],
@@ -379,16 +381,16 @@ class Postfix:
         found = json.loads(self.read(self.found) or "{}")
         values = configuration.parse_main_cf(self.read(os.path.join(self.original, "main.cf")))
         for path in configuration.table_files(values.get("smtp_sasl_password_maps", "")):
-            moved = path in [table["path"] for table in found.get("password_tables", [])]
-            if not found or moved or not os.path.isfile(path) or path.startswith(self.folder):
+            if not found or not os.path.isfile(path) or path.startswith(self.folder):
                 continue
-            kept = os.path.join(self.original, f"password_table_{len(found['password_tables'])}")
-            mode = os.stat(path).st_mode & 0o7777
-            write(kept, self.read(path), 0o600)
             compiled = [suffix for suffix in COMPILED_SUFFIXES if os.path.exists(path + suffix)]
-            found["password_tables"].append({"path": path, "mode": mode, "compiled": compiled})
-            write(self.found, json.dumps(found), 0o600)
-            for file in (path, *(path + suffix for suffix in compiled)):
+            if path not in [table["path"] for table in found["password_tables"]]:
+                kept = os.path.join(self.original, f"password_table_{len(found['password_tables'])}")
+                mode = os.stat(path).st_mode & 0o7777
+                write(kept, self.read(path), 0o600)
+                found["password_tables"].append({"path": path, "mode": mode, "compiled": compiled})
+                write(self.found, json.dumps(found), 0o600)
+            for file in (*(path + suffix for suffix in compiled), path):
                 os.unlink(file)
 
     def put_secrets_back(self, found: dict[str, Any], values: dict[str, str]) -> None:
@@ -570,7 +572,7 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     new = configuration.other_slot(old)
     wrong = postfix.differences(old, configuration.with_slot(rendered, postfix.directory, old or new))
     main_cf = configuration.with_slot(rendered, postfix.directory, new)
-    taking_over = bool(before) and not os.path.exists(postfix.original) and not module.params["installed"]
+    taking_over = bool(before) and not os.path.exists(postfix.original) and not postfix.fresh
     dropped = check_take_over(postfix, before) if taking_over else []
     if postfix.installed:
         postfix.check_host()
@@ -616,6 +618,11 @@ def apply(postfix: Postfix) -> dict[str, Any]:
             postfix.replace_main_cf(main_cf)
         if wrong or not running:
             postfix.run(restart)
+    except SystemExit:
+        # A program could not be run at all, and that has been said.
+        if wrong:
+            put_back(postfix, new, running)
+        raise
     except BaseException as reason:
         # Whatever it was: main.cf may name the new tables by now.
         if wrong:
