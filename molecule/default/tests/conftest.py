@@ -22,7 +22,7 @@ from lab.provider import Provider
 PROJECT = Path(__file__).resolve().parents[3]
 SCENARIO = Path(__file__).resolve().parents[1]
 INVENTORIES = (PROJECT / "lab/inventory", SCENARIO / "inventory")
-LAB = "molecule"
+LAB = os.environ.get("LAB", "molecule")
 DEFERRAL_SECONDS = 30
 
 os.environ.update(lab.environment())
