@@ -130,7 +130,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homelab.mail.plugins.module_utils import configuration, login
+from ansible_collections.homelab.mail.plugins.module_utils import configuration, login, rehearsal
 
 # How long a daemon may take to answer, and how long to be there at all.
 GREETING_SECONDS = 15
@@ -168,9 +168,13 @@ class Postfix:
         # that one before was killed in between, and that the daemon may still go by the old one.
         self.unfinished = os.path.join(self.folder, "unfinished")
 
+    def path(self, program: str, required: bool = True) -> str:
+        """Where a program lies; empty where it is not there."""
+        return str(self.module.get_bin_path(program, opt_dirs=["/usr/sbin"], required=required) or "")
+
     def command(self, *argv: str, check: bool = True) -> tuple[int, str, str]:
         """Run one of Postfix's or the system's programs in the C locale."""
-        path = self.module.get_bin_path(argv[0], opt_dirs=["/usr/sbin"], required=check)
+        path = self.path(argv[0], check)
         if not path:
             return 127, "", f"{argv[0]} is not installed"
         code, out, err = self.module.run_command([path, *argv[1:]], environ_update={"LC_ALL": "C"})
@@ -279,10 +283,10 @@ class Postfix:
         else:
             self.module.warn(login.sentence(outcome, account))
 
-    def check_configuration(self, main_cf: str) -> None:
+    def check_configuration(self, main_cf: str, slot: str) -> None:
         """Let Postfix read a copy of the configuration, before the host has it."""
         with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as copy:
-            write(os.path.join(copy, "main.cf"), main_cf, 0o644)
+            write(os.path.join(copy, "main.cf"), configuration.with_slot(main_cf, self.directory, slot), 0o644)
             for name in LIVE_FILES:
                 live = os.path.join(self.directory, name)
                 if os.path.exists(live):
@@ -296,6 +300,26 @@ class Postfix:
                 "Postfix does not accept the configuration: " + "; ".join(found) + ". "
                 "Correct or take out what smarthost_parameters says there."
             )
+        self.check_map_types(map_types)
+        # What only a daemon reads, it says when it runs.
+        try:
+            found = rehearsal.rehearse(
+                main_cf, self.texts, self.compiled, self.directory, os.path.dirname(self.path("postconf"))
+            )
+        except rehearsal.CannotRehearse as error:
+            self.module.warn(
+                f"Could not try the configuration with a Postfix of its own, because on this host none runs ({error}). "
+                "Whether Postfix takes it shows when it is in place."
+            )
+        else:
+            if found:
+                raise Refused(
+                    "Postfix does not send mail with this configuration: " + "; ".join(found) + ". "
+                    "Correct or take out what smarthost_parameters says there."
+                )
+
+    def check_map_types(self, map_types: str) -> None:
+        """What the tables are made of must be something that this Postfix has."""
         usable = [name for name in ("texthash", "hash", "lmdb", "cdb", "btree") if name in map_types.split()]
         for map_type in self.module.params["map_types"]:
             if map_type not in usable:
@@ -566,6 +590,8 @@ def _texts(path: str, before: str, after: str) -> dict[str, str]:
 def apply(postfix: Postfix) -> dict[str, Any]:
     """Bring the host to the configuration; raises Refused with the host as it was."""
     module = postfix.module
+    if not module.check_mode:
+        rehearsal.sweep()
     rendered = module.params["main_cf"]
     before = postfix.read(postfix.main_cf)
     old = configuration.slot_in_use(before, postfix.directory)
@@ -577,7 +603,7 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     if postfix.installed:
         postfix.check_host()
         if wrong:
-            postfix.check_configuration(main_cf)
+            postfix.check_configuration(rendered, new)
     running = postfix.running()
     restart = configuration.needs_restart(before, main_cf) or not running or postfix.unfinished in wrong
     enable = not postfix.enabled() if postfix.installed else True

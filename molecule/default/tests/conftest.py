@@ -37,6 +37,8 @@ def _chosen() -> list[str]:
 
 
 CHOSEN = _chosen()
+# The oldest Postfix and the newest, for what differs between them.
+OLD_AND_NEW = pytest.mark.parametrize("name", dict.fromkeys((CHOSEN[0], CHOSEN[-1])), scope="module")
 
 
 @pytest.fixture(scope="module", params=CHOSEN)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
-from conftest import CHOSEN, LAB
+from conftest import LAB, OLD_AND_NEW
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -22,8 +21,6 @@ HOSTILE = st.one_of(
     ),
 )
 ONE_IN_A_TABLE = 260
-# The oldest Postfix and the newest.
-OLD_AND_NEW = pytest.mark.parametrize("name", dict.fromkeys((CHOSEN[0], CHOSEN[-1])))
 HUNDREDS = settings(
     max_examples=6,
     deadline=None,

@@ -1,0 +1,89 @@
+"""The second Postfix that a configuration is tried with: what it finds, and what it lets through."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import LAB, OLD_AND_NEW, PROJECT
+
+from lab.host import exec, podman
+
+# What only a daemon reads -> a word of its complaint.
+BAD = {
+    "smtp_tls_mandatory_protocols = TLSv9": "TLSv9",
+    "smtp_tls_security_level = bogus": "bogus",
+    "smtp_tls_mandatory_ciphers = bogus": "bogus",
+    "smtp_tls_CAfile = /etc/hostname": "certificate",
+    "smtpd_tls_security_level = bogus": "bogus",
+    "smtpd_relay_restrictions = permit_mynetwork, reject": "permit_mynetwork",
+    "mynetworks = 10.0.0.1/8": "10.0.0.1/8",
+    "canonical_classes = everything": "everything",
+    "virtual_alias_maps = texthash:/nowhere": "/nowhere",
+    "smtp_header_checks = regexp:/nowhere": "/nowhere",
+    "smtp_bind_address = nonsense": "nonsense",
+    "mail_owner = nobody-has-this-name": "nobody-has-this-name",
+}
+GOOD = (
+    "",
+    "smtp_tls_wrappermode = no\nsmtp_tls_security_level = may",
+    "smtp_tls_wrappermode = no\nsmtp_tls_security_level = none",
+    "inet_protocols = ipv4",
+    "inet_protocols = ipv6",
+    "defer_transports = smtp",
+    "content_filter = elsewhere:[127.0.0.1]:10024",
+    "default_transport = elsewhere",
+    "transport_maps = inline:{example.com=elsewhere:}",
+    "smtpd_recipient_restrictions = reject",
+    "smtpd_recipient_restrictions = defer",
+    "maillog_file = /var/log/postfix.log",
+    "soft_bounce = no",
+)
+PROGRAM = """\
+import json, sys
+sys.path.insert(0, "/run/rehearsal")
+from ansible_collections.homelab.mail.plugins.module_utils import rehearsal
+main_cf = open("/etc/postfix/main.cf").read()
+found = {}
+for values in json.load(sys.stdin):
+    try:
+        found[values] = rehearsal.rehearse(main_cf + values + "\\n", {}, {}, "/etc/postfix", "/usr/sbin")
+    except rehearsal.CannotRehearse as error:
+        found[values] = ["cannot rehearse: " + str(error)]
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def complaints(name: str) -> dict[str, list[str]]:
+    """What each of the values above leads to on a host."""
+    container = f"{LAB}-{name}"
+    package = "/run/rehearsal/ansible_collections/homelab/mail/plugins/module_utils"
+    exec(container, "mkdir", "-p", package)
+    for module in ("addresses", "configuration", "rehearsal"):
+        source = PROJECT / f"plugins/module_utils/{module}.py"
+        podman("cp", str(source), f"{container}:{package}/{Path(source).name}")
+    done = exec(container, "python3", "-c", PROGRAM, input=json.dumps([*BAD, *GOOD]))
+    exec(container, "rm", "-r", "/run/rehearsal")
+    found: dict[str, list[str]] = json.loads(done.stdout)
+    return found
+
+
+@OLD_AND_NEW
+def test_what_only_a_daemon_refuses_is_found_in_its_own_words(complaints: dict[str, list[str]]) -> None:
+    missed = {value: complaints[value] for value, word in BAD.items() if word not in " ".join(complaints[value])}
+    assert missed == {}
+
+
+@OLD_AND_NEW
+def test_what_sends_mail_is_let_through(complaints: dict[str, list[str]]) -> None:
+    assert {value: complaints[value] for value in GOOD if complaints[value]} == {}
+
+
+@OLD_AND_NEW
+def test_nothing_of_it_stays_on_the_host(complaints: dict[str, list[str]], name: str) -> None:
+    assert complaints
+    assert exec(f"{LAB}-{name}", "sh", "-c", "ls -d /run/postfix-check-* 2>&1", check=False).returncode
+    processes = exec(f"{LAB}-{name}", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout
+    assert "postfix-check" not in processes
