@@ -53,7 +53,8 @@ smtpd_sasl_authenticated_header = yes
 smtpd_sender_login_maps = inline:{{ {", ".join(f"{a}={ACCOUNT}" for a in _OWNED)} }}
 smtpd_sender_restrictions = reject_sender_login_mismatch
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
-smtpd_client_restrictions = permit_sasl_authenticated, reject
+# Some providers refuse a sender at MAIL FROM, others later.
+smtpd_delay_reject = yes
 message_size_limit = 52428800
 # The default is a pause that keeps attackers busy; here only tests would wait.
 smtpd_error_sleep_time = 0
@@ -212,6 +213,10 @@ systemctl restart dovecot
     def offer_tls(self, offered: bool) -> None:
         """Without TLS, both ports offer AUTH in plain text, as an attacker in the middle would."""
         self._shell(self._tls_script(offered))
+
+    def refuse_at_mail(self, refused: bool) -> None:
+        """Refuse a sender that the account does not own at MAIL FROM already, as iCloud and Microsoft do."""
+        self._shell(f"postconf -e smtpd_delay_reject={'no' if refused else 'yes'}\n{_AGE}")
 
     def set_password(self, password: str) -> None:
         """Let the account have this app password from now on."""

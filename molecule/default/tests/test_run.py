@@ -193,6 +193,16 @@ def test_a_refused_login_changes_nothing_and_says_what_to_do(host: Host, provide
     assert Mail(host).arrived(provider)
 
 
+def test_a_sender_that_the_account_does_not_own_is_refused_beforehand(host: Host, provider: Provider) -> None:
+    provider.refuse_at_mail(True)
+    before = host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'")
+    done = run(smarthost_from="somebody@fastmail.com")
+    assert done.returncode != 0
+    assert "Nothing was changed: smtp.fastmail.com was not satisfied while" in said(done)
+    assert "553 5.7.1 <somebody@fastmail.com>: Sender address rejected" in said(done)
+    assert host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") == before
+
+
 @pytest.mark.parametrize("kind", ["untrusted", "wrong-name", "expired"])
 def test_a_login_is_tried_with_nobody_but_the_provider(host: Host, provider: Provider, kind: Kind) -> None:
     marker = provider.marker()
