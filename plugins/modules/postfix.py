@@ -81,9 +81,12 @@ options:
       - The keys are those of M(homelab.mail.smtp_login). Without it no login is tried.
     type: dict
   service_manager:
-    description: What starts Postfix at boot.
+    description:
+      - What starts Postfix at boot, as the fact C(ansible_service_mgr) has it.
+      - >-
+        V(systemd), V(openrc), or V(launchd), where a LaunchDaemon is written. With anything else Postfix is started
+        by C(postfix start), with a warning that nothing starts it again after a reboot.
     type: str
-    choices: [systemd]
     default: systemd
 """
 
@@ -130,7 +133,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homelab.mail.plugins.module_utils import configuration, login, rehearsal
+from ansible_collections.homelab.mail.plugins.module_utils import configuration, login, program, rehearsal, services
 
 # How long a daemon may take to answer, and how long to be there at all.
 GREETING_SECONDS = 15
@@ -161,6 +164,9 @@ class Postfix:
         self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
         # Its main.cf is the package's, and nobody's choice.
         self.fresh = "postfix" in module.params["installed"]
+        self.manager = services.manager(
+            module.params["service_manager"], lambda *argv: self.command(*argv, check=False)
+        )
         self.actions: list[str] = []
         self.original = os.path.join(self.folder, "original")
         self.aside = os.path.join(self.directory, ".main.cf-before")
@@ -228,6 +234,14 @@ class Postfix:
         expected = {*self.texts, *(name + suffix for name in self.compiled for suffix in COMPILED_SUFFIXES)}
         return wrong + [self.table(slot, name) for name in self.names(self.table(slot, "")) if name not in expected]
 
+    def outdated_program(self) -> dict[str, tuple[str, int]]:
+        """The files of the program `smarthost` that are not as they should be."""
+        return {
+            path: (text, mode)
+            for path, (text, mode) in program.files().items()
+            if self.read(path) != text or not self.is_owned(path, mode)
+        }
+
     def names(self, folder: str) -> list[str]:
         """What lies in a folder; nothing where there is none."""
         return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
@@ -244,12 +258,8 @@ class Postfix:
         )
 
     def running(self) -> bool:
-        """Whether the master daemon of this configuration runs."""
-        return self.installed and self.command("postfix", "status")[0] == 0
-
-    def enabled(self) -> bool:
-        """Whether Postfix starts at boot."""
-        return self.command("systemctl", "is-enabled", "--quiet", "postfix")[0] == 0
+        """Whether the master daemon of this configuration runs, and not only until somebody logs out."""
+        return self.installed and self.command("postfix", "status")[0] == 0 and self.manager.holds()
 
     # --- the change -----------------------------------------------------------------------------
 
@@ -261,9 +271,9 @@ class Postfix:
                 f"there is no CA bundle {ca_file} on this host, so no relay's certificate could be trusted. "
                 "Install ca-certificates, or name the bundle of this host in smarthost_ca_file."
             )
-        _code, out, _err = self.command("systemctl", "is-enabled", "postfix")
-        if out.startswith("masked"):
-            raise Refused("Postfix is masked on this host, so it can never start. Run: systemctl unmask postfix")
+        obstacle = self.manager.obstacle()
+        if obstacle:
+            raise Refused(obstacle)
 
     def changes_login(self, old: str | None, before: str, rendered: str) -> bool:
         """Whether what is to come logs in otherwise than what is there."""
@@ -382,7 +392,7 @@ class Postfix:
         os.chmod(new, 0o700)
         found = {
             "running": running,
-            "enabled": self.enabled() and not self.fresh,
+            "enabled": self.manager.enabled() and not self.fresh,
             "installed": self.module.params["installed"],
             "mode": os.stat(self.main_cf).st_mode & 0o7777,
             "password_tables": [],
@@ -457,10 +467,11 @@ class Postfix:
 
     def restart(self) -> None:
         """Start Postfix, anew where it runs."""
-        since = time.time()
-        code, _out, err = self.command("systemctl", "restart", "postfix")
-        if code != 0:
-            raise Refused(f"Postfix does not start. {self.last_words(since) or err.strip()}")
+        mark = self.manager.mark()
+        try:
+            self.manager.restart()
+        except services.ServiceError as error:
+            raise Refused(f"Postfix does not start. {self.last_words(mark) or error}") from error
 
     def reload(self) -> None:
         """Let Postfix read its configuration again; mail under way goes on."""
@@ -468,7 +479,7 @@ class Postfix:
         if code != 0:
             raise Refused(f"Postfix does not reload: {err.strip()}")
 
-    def wait_for_greeting(self, since: float) -> None:
+    def wait_for_greeting(self, mark: services.Mark) -> None:
         """A daemon that is up answers on loopback; one that only seems to be does not."""
         start = time.monotonic()
         reason = ""
@@ -487,7 +498,7 @@ class Postfix:
             if time.monotonic() > start + STARTING_SECONDS and not self.running():
                 break
             time.sleep(0.2)
-        raise Refused(f"Postfix does not answer ({reason}). {self.last_words(since)}".rstrip())
+        raise Refused(f"Postfix does not answer ({reason}). {self.last_words(mark)}".rstrip())
 
     def listening_addresses(self) -> list[str]:
         """Where this Postfix answers; loopback unless somebody gave it other addresses alone."""
@@ -496,24 +507,20 @@ class Postfix:
         everywhere = re.search(r"\b(all|loopback-only|localhost)\b", out) or not named
         return ["127.0.0.1", "::1"] if everywhere else named
 
-    def last_words(self, since: float) -> str:
+    def last_words(self, mark: services.Mark) -> str:
         """What Postfix and its unit complained of since then."""
-        _code, out, _err = self.command(
-            "journalctl", "--no-pager", "--output=cat", f"--since=@{since:.6f}", "--unit=postfix*", check=False
-        )
-        words = [
-            re.sub(r"^post\w+: ", "", line) for line in out.splitlines() if re.search(r"fatal|error|warning", line)
-        ]
+        complaints = (line for line in self.manager.log(mark) if re.search(r"fatal|error|warning", line))
+        words = [re.sub(r"^(?:.*\s)?post\w+(?:/[\w/-]+)?(?:\[\d+\])?: ", "", line) for line in complaints]
         return "It said: " + " / ".join(dict.fromkeys(words)) if words else ""
 
     def run(self, restart: bool) -> None:
         """Make the daemon take the configuration, and see that it did."""
-        since = time.time()
+        mark = self.manager.mark()
         if restart:
             self.restart()
         else:
             self.reload()
-        self.wait_for_greeting(since)
+        self.wait_for_greeting(mark)
 
 
 def mode_of(name: str) -> int:
@@ -606,7 +613,7 @@ def apply(postfix: Postfix) -> dict[str, Any]:
             postfix.check_configuration(rendered, new)
     running = postfix.running()
     restart = configuration.needs_restart(before, main_cf) or not running or postfix.unfinished in wrong
-    enable = not postfix.enabled() if postfix.installed else True
+    enable = not postfix.manager.enabled() if postfix.installed else True
     new_login = bool(wrong) and postfix.changes_login(old, before, rendered)
     if new_login and module.params["login"] and os.path.isfile(module.params["ca_file"]):
         postfix.try_login()
@@ -614,6 +621,9 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.actions.append("configured Postfix")
     if enable:
         postfix.actions.append("enabled Postfix at boot")
+    outdated = postfix.outdated_program()
+    if outdated:
+        postfix.actions.append("installed the program smarthost")
     if wrong or not running:
         postfix.actions.append(f"{'started' if not running else 'restarted' if restart else 'reloaded'} Postfix")
     result = {
@@ -622,6 +632,8 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         "diff": diff_of(postfix, wrong, old, new, rendered) if wrong else [],
         "dropped": dropped,
     }
+    if not running and postfix.manager.note:
+        module.warn(postfix.manager.note)
     if dropped:
         module.warn(
             f"Taking over the Postfix of this host: {', '.join(dropped)} will no longer be set. "
@@ -661,10 +673,15 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         # The password from before must not stay on the disk.
         postfix.move_secrets_away()
         postfix.tidy(new)
+    for path, (text, mode) in outdated.items():
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write(path + ".new", text, mode)
+        os.replace(path + ".new", path)
     if enable:
-        code, _out, err = postfix.command("systemctl", "enable", "postfix")
-        if code != 0:
-            raise Failed(f"Postfix runs with the new configuration, but will not after a reboot: {err.strip()}")
+        try:
+            postfix.manager.enable()
+        except services.ServiceError as error:
+            raise Failed(f"Postfix runs with the new configuration, but will not after a reboot: {error}") from error
     return result
 
 
@@ -705,15 +722,16 @@ def give_back(postfix: Postfix) -> dict[str, Any]:
     postfix.put_secrets_back(found, configuration.parse_main_cf(original))
     postfix.replace_main_cf(original, found["mode"])
     if not found["enabled"]:
-        postfix.command("systemctl", "disable", "postfix")
+        postfix.manager.disable()
     shutil.rmtree(postfix.folder)
+    program.remove()
     if found["running"]:
         try:
             postfix.restart()
         except Refused as reason:
             raise Failed(f"The host has its configuration from before again, but {reason}") from reason
     else:
-        postfix.command("systemctl", "stop", "postfix")
+        postfix.manager.stop()
     return result
 
 
@@ -726,6 +744,8 @@ def put_back(postfix: Postfix, new: str, was_running: bool) -> str:
         if was_running:
             # Not a reload: daemons that died of the new configuration are held back for a minute.
             postfix.run(restart=True)
+        else:
+            postfix.manager.stop()
     except (OSError, Refused) as again:
         return f"The configuration from before is back in place, but does not run either: {again}"
     return "The configuration from before is back in place" + (" and runs." if was_running else ".")
@@ -748,11 +768,13 @@ def main() -> None:
             "map_types": {"type": "list", "elements": "str", "default": []},
             "ca_file": {"type": "path"},
             "login": {"type": "dict", "options": login.OPTIONS},
-            "service_manager": {"type": "str", "choices": ["systemd"], "default": "systemd"},
+            "service_manager": {"type": "str", "default": "systemd"},
         },
         required_if=[("state", "present", ("main_cf", "sasl_passwd", "ca_file"))],
         supports_check_mode=True,
     )
+    # What others may read is given its mode; the folders around it must not depend on root's habits.
+    os.umask(0o022)
     postfix = Postfix(module)
     try:
         with alone(postfix.directory):

@@ -1,0 +1,266 @@
+"""What starts Postfix on a host and keeps it there. Runs on the managed host.
+
+Each service manager is a class with the same few methods; `run(*argv)` is how they call a program:
+it returns status, output and errors, and 127 where the program is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import re
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+Run = Callable[..., tuple[int, str, str]]
+
+# Ours, beside Apple's job com.apple.postfix.master, which System Integrity Protection keeps as it is.
+LABEL = "homelab.mail.smarthost"
+PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
+# Where a syslog daemon, or Postfix itself, writes its log on systems without a journal.
+LOG_FILES = ("/var/log/mail.log", "/var/log/maillog", "/var/log/mail", "/var/log/messages")
+LOG_PREDICATE = 'processImagePath BEGINSWITH "/usr/libexec/postfix/" OR processImagePath BEGINSWITH "/usr/sbin/post"'
+# How much of it is searched for the last delivery.
+RECENT_BYTES = 1_000_000
+RECENT_LINES = 2000
+
+
+class Mark(NamedTuple):
+    """A moment in the log."""
+
+    time: float
+    sizes: dict[str, int]
+
+
+class ServiceError(Exception):
+    """What the service manager says against starting Postfix."""
+
+
+class NoManager:
+    """No service manager, as in many containers: Postfix runs until the host is restarted."""
+
+    #: Said to the person once where it matters.
+    note = (
+        "This host has no service manager that the role knows (systemd, OpenRC, launchd), so Postfix was started, but "
+        "nothing starts it when the host is restarted. Let what starts the host run: postfix start"
+    )
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def restart(self) -> None:
+        """Start Postfix, anew where it runs."""
+        if self.run("postfix", "status")[0] == 0:
+            self.run("postfix", "stop")
+        self._expect("postfix", "start")
+
+    def stop(self) -> None:
+        """Stop it."""
+        self.run("postfix", "stop")
+
+    def holds(self) -> bool:
+        """Whether a Postfix that runs is this manager's to keep."""
+        return True
+
+    def enabled(self) -> bool:
+        """Whether Postfix starts at boot, as far as this manager can do that."""
+        return True
+
+    def enable(self) -> None:
+        """Start it at boot."""
+
+    def disable(self) -> None:
+        """Do not start it at boot."""
+
+    def obstacle(self) -> str:
+        """What keeps Postfix from ever being started here, and the remedy; empty where nothing does."""
+        return ""
+
+    def mark(self) -> Mark:
+        """This moment in the log, for `log`."""
+        _code, named, _err = self.run("postconf", "-xh", "maillog_file")
+        paths = [path for path in (named.strip(), *LOG_FILES) if path]
+        return Mark(time.time(), {path: os.path.getsize(path) if os.path.isfile(path) else 0 for path in paths})
+
+    def log(self, mark: Mark) -> list[str]:
+        """What Postfix logged since then."""
+        lines = []
+        for path, size in mark.sizes.items():
+            if os.path.isfile(path):
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    file.seek(size)
+                    lines += [line.strip() for line in file if "postfix" in line]
+        return lines
+
+    def recent(self) -> list[str]:
+        """The last lines about deliveries, each with its time, the last one first."""
+        _code, named, _err = self.run("postconf", "-xh", "maillog_file")
+        for path in (named.strip(), *LOG_FILES):
+            if path and os.path.isfile(path):
+                with open(path, "rb") as file:
+                    file.seek(max(0, os.path.getsize(path) - RECENT_BYTES))
+                    lines = file.read().decode("utf-8", errors="replace").splitlines()
+                return [line for line in reversed(lines) if "status=" in line]
+        return []
+
+    def _expect(self, *argv: str) -> None:
+        code, out, err = self.run(*argv)
+        if code != 0:
+            raise ServiceError((err.strip() or out.strip()) or f"{' '.join(argv)} failed with status {code}")
+
+
+class Systemd(NoManager):
+    """A unit of the distribution's."""
+
+    note = ""
+
+    def restart(self) -> None:
+        # After a few failed starts systemd refuses any more, for reasons that are gone by now.
+        self.run("systemctl", "reset-failed", "postfix")
+        self._expect("systemctl", "restart", "postfix")
+
+    def stop(self) -> None:
+        self.run("systemctl", "stop", "postfix")
+
+    def enabled(self) -> bool:
+        return self.run("systemctl", "is-enabled", "--quiet", "postfix")[0] == 0
+
+    def enable(self) -> None:
+        self._expect("systemctl", "enable", "postfix")
+
+    def disable(self) -> None:
+        self.run("systemctl", "disable", "postfix")
+
+    def obstacle(self) -> str:
+        if self.run("systemctl", "is-enabled", "postfix")[1].startswith("masked"):
+            return "Postfix is masked on this host, so it can never start. Run: systemctl unmask postfix"
+        return ""
+
+    def log(self, mark: Mark) -> list[str]:
+        since = f"--since=@{mark.time:.6f}"
+        _code, out, _err = self.run("journalctl", "--no-pager", "--output=cat", since, "--unit=postfix*")
+        return out.splitlines()
+
+    def recent(self) -> list[str]:
+        clients = [f"--identifier=postfix/{name}" for name in ("smtp", "error")]
+        form = ("--no-pager", "--quiet", "--reverse", "--output=short-unix", f"--lines={RECENT_LINES}")
+        return self.run("journalctl", *form, *clients)[1].splitlines()
+
+
+class OpenRC(NoManager):
+    """A script of the distribution's in /etc/init.d."""
+
+    note = ""
+
+    def restart(self) -> None:
+        self._expect("rc-service", "postfix", "restart")
+
+    def stop(self) -> None:
+        self.run("rc-service", "postfix", "stop")
+
+    def enabled(self) -> bool:
+        return bool(re.search(r"^\s*postfix\s*\|", self.run("rc-update", "show", "default")[1], re.MULTILINE))
+
+    def enable(self) -> None:
+        self._expect("rc-update", "add", "postfix", "default")
+
+    def disable(self) -> None:
+        self.run("rc-update", "del", "postfix", "default")
+
+
+class Launchd(NoManager):
+    """A LaunchDaemon of our own, because Apple's starts Postfix only when a mail is handed in, and for a minute."""
+
+    note = ""
+
+    def _plist(self) -> bytes:
+        _code, daemons, _err = self.run("postconf", "-xh", "daemon_directory")
+        master = os.path.join(daemons.strip() or "/usr/libexec/postfix", "master")
+        # Without an option, master stays in the foreground, where launchd watches it.
+        return plistlib.dumps(
+            {
+                "Label": LABEL,
+                "ProgramArguments": [master],
+                "RunAtLoad": True,
+                "KeepAlive": True,
+                # Deliveries under way end by themselves when master is started anew.
+                "AbandonProcessGroup": True,
+            }
+        )
+
+    def _written(self) -> bool:
+        try:
+            status = os.lstat(PLIST)
+            with open(PLIST, "rb") as file:
+                text = file.read()
+        except OSError:
+            return False
+        return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 0, 0o644) and text == self._plist()
+
+    def _loaded(self) -> bool:
+        return self.run("launchctl", "print", f"system/{LABEL}")[0] == 0
+
+    def restart(self) -> None:
+        # master alone does not make the folders of the queue that a fresh Mac lacks.
+        self.run("postfix", "check")
+        if self.holds():
+            self._expect("launchctl", "kickstart", "-k", f"system/{LABEL}")
+            return
+        if self._loaded():
+            self.run("launchctl", "bootout", f"system/{LABEL}")
+        # Only one master can run, be it started by hand or by Apple's job.
+        self.run("postfix", "stop")
+        self._write()
+        self.run("launchctl", "enable", f"system/{LABEL}")
+        self._expect("launchctl", "bootstrap", "system", PLIST)
+
+    def _write(self) -> None:
+        new = PLIST + ".new"
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        with os.fdopen(handle, "wb") as file:
+            os.fchown(file.fileno(), 0, 0)
+            os.fchmod(file.fileno(), 0o644)
+            file.write(self._plist())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, PLIST)
+
+    def stop(self) -> None:
+        self.disable()
+
+    def holds(self) -> bool:
+        return self._written() and self._loaded()
+
+    def enabled(self) -> bool:
+        return self.holds()
+
+    def enable(self) -> None:
+        if not self.holds():
+            self.restart()
+
+    def disable(self) -> None:
+        self.run("launchctl", "bootout", f"system/{LABEL}")
+        for path in (PLIST, PLIST + ".new"):
+            if os.path.lexists(path):
+                os.unlink(path)
+
+    def log(self, mark: Mark) -> list[str]:
+        return self._shown("--start", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(mark.time)))
+
+    def recent(self) -> list[str]:
+        # A longer time takes a Mac many seconds to search.
+        return [line for line in reversed(self._shown("--last", "1h")) if "status=" in line]
+
+    def _shown(self, *when: str) -> list[str]:
+        _code, out, _err = self.run("log", "show", "--style", "compact", "--info", *when, "--predicate", LOG_PREDICATE)
+        return out.splitlines()
+
+
+#: What Ansible calls a service manager -> how it is told.
+MANAGERS: dict[str, type[NoManager]] = {"systemd": Systemd, "openrc": OpenRC, "launchd": Launchd}
+
+
+def manager(name: str, run: Run) -> NoManager:
+    """The service manager of this name; one that is not known is none."""
+    return MANAGERS.get(name, NoManager)(run)

@@ -1,0 +1,382 @@
+"""The program `smarthost`: how mail leaves this host, and why it does not.
+
+Standard library only. The role installs it on the managed host; its modules ask the same functions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils import configuration, diagnosis, login, services
+
+CONFIG_DIRECTORY = "/etc/postfix"
+SETTINGS = "settings.json"
+# Mail that waits for longer than this is a fault; Postfix tries again after five minutes first.
+STUCK_SECONDS = 900
+# These do not pass by waiting.
+LASTING = ("login", "sender", "certificate", "tls", "policy", "account", "configuration")
+TEST_SECONDS = 60
+# Reasons that are shown; an outage has one or two.
+REASONS = 5
+
+
+def run(*argv: str) -> tuple[int, str, str]:
+    """Status, output and errors of a program of the system; 127 where it is not there."""
+    path = shutil.which(argv[0], path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin")
+    if path is None:
+        return 127, "", f"{argv[0]} is not installed"
+    done = subprocess.run(
+        [path, *argv[1:]],
+        stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace",
+        env={**os.environ, "LC_ALL": "C"}, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+# --- what there is --------------------------------------------------------------------------------
+
+
+def settings() -> dict[str, Any]:
+    """What the role told this host about itself: provider, its name, sender, service manager."""
+    main_cf = os.path.join(CONFIG_DIRECTORY, "main.cf")
+    try:
+        with open(main_cf, encoding="utf-8", errors="surrogateescape") as file:
+            slot = configuration.slot_in_use(file.read(), CONFIG_DIRECTORY)
+        path = os.path.join(CONFIG_DIRECTORY, configuration.FOLDER, str(slot), SETTINGS)
+        with open(path, encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def values(*names: str) -> dict[str, str]:
+    """Parameters of Postfix as it reads them."""
+    _code, out, _err = run("postconf", "-x", *names)
+    return {name.strip(): value.strip() for name, _equals, value in (line.partition("=") for line in out.splitlines())}
+
+
+def listening(interfaces: str) -> dict[str, str]:
+    """Address -> its greeting on port 25, or why there is none."""
+    named = re.findall(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*", interfaces)
+    found = {}
+    for address in named or ["127.0.0.1", "::1"]:
+        try:
+            with socket.create_connection((address, 25), timeout=5) as connection:
+                found[address] = connection.recv(512).decode(errors="replace").strip()
+                connection.sendall(b"QUIT\r\n")
+        except OSError as error:
+            found[address] = str(error)
+    return found
+
+
+def queue(provider: str | None, now: float) -> dict[str, Any]:
+    """What waits, for how long, and why: the reasons with what they mean, the most frequent first."""
+    path = shutil.which("postqueue", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "postqueue"
+    count, size, oldest = 0, 0, now
+    reasons: Counter[str] = Counter()
+    # Line by line: the queue may be long.
+    with subprocess.Popen([path, "-j"], stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as process:
+        for line in process.stdout or ():
+            mail = json.loads(line)
+            count += 1
+            size += mail["message_size"]
+            oldest = min(oldest, mail["arrival_time"])
+            reasons.update({recipient.get("delay_reason", "") for recipient in mail["recipients"]} - {""})
+    return {
+        "messages": count,
+        "bytes": size,
+        "oldest_seconds": int(now - oldest),
+        "reasons": _explained(reasons, provider),
+    }
+
+
+def _explained(reasons: Counter[str], provider: str | None) -> list[dict[str, Any]]:
+    """Reasons with what they mean; those that mean the same are one."""
+    alike: dict[str, dict[str, Any]] = {}
+    for reason, count in reasons.most_common():
+        # Ten thousand mails are told the same with other numbers and addresses in it.
+        shape = re.sub(r"\S*\d\S*", "…", reason)
+        if shape in alike:
+            alike[shape]["messages"] += count
+        else:
+            alike[shape] = {"messages": count, "reason": reason}
+    return [{**item, **explained(item["reason"], provider)} for item in list(alike.values())[:REASONS]]
+
+
+def explained(text: str, provider: str | None) -> dict[str, str]:
+    """The meaning of a reply or a line of the log; nothing where nobody knows it."""
+    failure = diagnosis.explain(text, provider)
+    if failure is None:
+        return {}
+    return {
+        "key": failure.key, "kind": failure.kind, "cause": failure.cause, "remedy": failure.remedy, "link": failure.link
+    }  # fmt: skip
+
+
+def deliveries(manager: services.NoManager) -> Iterator[dict[str, Any]]:
+    """What became of mails, by the log, the last one first."""
+    for line in manager.recent():
+        found = re.search(r"([0-9A-Za-z]{6,}): to=<([^>]*)>.*?relay=([^,]+),.* status=(\w+) \((.*)\)\s*$", line)
+        if found:
+            identifier, to, relay, status, said = found.groups()
+            yield {"time": moment(line), "id": identifier, "to": to, "relay": relay, "status": status, "said": said}
+
+
+def moment(line: str) -> float | None:
+    """When a line of the log was written, in seconds since 1970; None where it does not say.
+
+    >>> moment("1795255200.123456 nas postfix/smtp[1]: x")
+    1795255200.123456
+    """
+    if re.match(r"\d{9,}\.\d+ ", line):
+        return float(line.split(maxsplit=1)[0])
+    iso = re.match(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)", line)
+    if iso:
+        return datetime.strptime(" ".join(iso.groups()), "%Y-%m-%d %H:%M:%S").timestamp()
+    traditional = re.match(r"\w{3} [ \d]\d \d\d:\d\d:\d\d", line)
+    if traditional:
+        # Without the year: the last such day.
+        year = datetime.now().year
+        for guess in (year, year - 1):
+            then = datetime.strptime(f"{guess} {traditional.group()}", "%Y %b %d %H:%M:%S").timestamp()
+            if then <= time.time() + 86400:
+                return then
+    return None
+
+
+def status() -> dict[str, Any]:
+    """All that `smarthost status` knows, as `--json` prints it."""
+    now = time.time()
+    ours = settings()
+    provider = ours.get("provider")
+    manager = services.manager(ours.get("service_manager", ""), run)
+    parameters = values("inet_interfaces", "relayhost", "myhostname")
+    answers = listening(parameters.get("inet_interfaces", ""))
+    up = [address for address, greeting in answers.items() if greeting.startswith("220")]
+    result: dict[str, Any] = {
+        "host": parameters.get("myhostname", ""),
+        "provider": ours.get("name", ""),
+        "relayhost": parameters.get("relayhost", ""),
+        "running": bool(up),
+        "listening": up,
+        "queue": queue(provider, now),
+        "last_delivery": None,
+        "last_failure": None,
+    }
+    for delivery in deliveries(manager):
+        key = "last_delivery" if delivery["status"] == "sent" else "last_failure"
+        if result[key] is None:
+            result[key] = {**delivery, **({} if key == "last_delivery" else explained(delivery["said"], provider))}
+        if result["last_delivery"] and result["last_failure"]:
+            break
+    result["problems"] = problems(result, answers)
+    result["healthy"] = not result["problems"]
+    return result
+
+
+def problems(found: dict[str, Any], answers: dict[str, str]) -> list[str]:
+    """What is wrong, in sentences; nothing where mail leaves."""
+    wrong = []
+    if not found["relayhost"]:
+        wrong.append("Postfix has no relayhost: this host is not configured as a smart host.")
+    if not found["running"]:
+        said = "; ".join(f"{address} port 25: {answer}" for address, answer in answers.items())
+        wrong.append(f"Postfix does not answer ({said}). Start it, or run the playbook again.")
+    waiting = found["queue"]
+    if waiting["oldest_seconds"] > STUCK_SECONDS:
+        wrong.append(f"Mail has waited for {span(waiting['oldest_seconds'])}.")
+    lasting = next((item for item in waiting["reasons"] if item.get("kind") in LASTING), None)
+    if lasting:
+        wrong.append(lasting["cause"])
+    return wrong
+
+
+# --- what is tried ---------------------------------------------------------------------------------
+
+
+def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
+    """Send a mail and follow it to the provider's reply, or to the reason why there is none yet."""
+    ours = settings()
+    manager = services.manager(ours.get("service_manager", ""), run)
+    parameters = values("inet_interfaces", "myhostname")
+    mark = manager.mark()
+    end = time.monotonic() + seconds
+    answers = listening(parameters.get("inet_interfaces", ""))
+    address = next((address for address, greeting in answers.items() if greeting.startswith("220")), None)
+    if address is None:
+        return {"status": "not handed in", "said": "; ".join(f"{a}: {s}" for a, s in answers.items())}
+    mail = EmailMessage()
+    host = parameters.get("myhostname", socket.gethostname())
+    mail["Subject"] = f"Test mail from {host}"
+    mail["From"], mail["To"], mail["Date"] = f"root@{host}", to, formatdate(localtime=True)
+    mail["Message-ID"] = make_msgid(domain=host)
+    mail.set_content(f"This mail shows that {host} can send mail through {ours.get('name', 'its relay')}.\n")
+    try:
+        with smtplib.SMTP(address, 25, local_hostname="localhost", timeout=seconds) as session:
+            session.ehlo()
+            for code, said in (session.mail(f"root@{host}"), session.rcpt(to), session.data(mail.as_bytes())):
+                if code >= 300:
+                    return _outcome("refused", f"{code} {said.decode(errors='replace')}", ours)
+    except (OSError, smtplib.SMTPException) as error:
+        return _outcome("not handed in", str(error), ours)
+    identifier = said.decode(errors="replace").rpartition(" ")[2]
+    while time.monotonic() < end:
+        for line in manager.log(mark):
+            found = re.search(rf"\b{re.escape(identifier)}: to=.*? relay=([^,]+),.* status=(\w+) \((.*)\)\s*$", line)
+            if found:
+                return {**_outcome(found.group(2), found.group(3), ours), "id": identifier, "relay": found.group(1)}
+        time.sleep(0.2)
+    return {**_outcome("waiting", f"the provider has not answered within {seconds:g} s", ours), "id": identifier}
+
+
+def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:
+    return {"status": what, "said": said, **({} if what == "sent" else explained(said, ours.get("provider")))}
+
+
+def try_login() -> tuple[login.Outcome, dict[str, Any]]:
+    """The login as Postfix makes it, tried as the role does."""
+    ours = settings()
+    parameters = values(
+        "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_password_maps",
+        "myhostname",
+    )  # fmt: skip
+    relay = re.fullmatch(r"\[?([^\]]+?)\]?(?::(\d+))?", parameters["relayhost"])
+    host, port = (relay.group(1), int(relay.group(2) or 25)) if relay else ("", 25)
+    _code, found, error = run("postmap", "-q", parameters["relayhost"], parameters["smtp_sasl_password_maps"])
+    username, _colon, password = found.rstrip("\n").partition(":")
+    account = {
+        "provider": ours.get("provider", "custom"),
+        "host": host,
+        "port": port,
+        "tls": "implicit" if parameters["smtp_tls_wrappermode"] == "yes" else "starttls",
+        "tls_security_level": parameters["smtp_tls_security_level"],
+        "ca_file": parameters["smtp_tls_CAfile"],
+        "helo": parameters["myhostname"],
+        "username": username,
+        "password": password,
+        "sender": ours.get("sender", username),
+    }
+    if not username:
+        said = error.strip() or f"no login for {parameters['relayhost']}"
+        return login.Outcome(login.UNDECIDED, "looking the login up", said), account
+    return login.try_login(account), account
+
+
+# --- what is shown ----------------------------------------------------------------------------------
+
+
+def span(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> span(4000)
+    '1 h 6 min'
+    """
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    minutes = int(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} days"
+
+
+def show(found: dict[str, Any], now: float) -> str:
+    """The state, to be read in five seconds."""
+    ports = " and ".join(f"[{address}]" if ":" in address else address for address in found["listening"])
+    waiting = found["queue"]
+    amount = f"{waiting['messages']} mail{'s' if waiting['messages'] != 1 else ''}"
+    rows = [
+        ("Postfix", f"up, listens on {ports} port 25" if found["running"] else "does not answer on port 25"),
+        ("Relay", " ".join(filter(None, [found["provider"], found["relayhost"]])) or "none"),
+        ("Queue", f"{amount}, the oldest for {span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty"),
+        ("Last sent", _delivery(found["last_delivery"], now)),
+        ("Last failed", _delivery(found["last_failure"], now)),
+    ]
+    lines = [f"{'Mail leaves' if found['healthy'] else 'Mail does not leave as it should'} ({found['host']})"]
+    lines += [f"  {name:<13}{text}" for name, text in rows]
+    for reason in waiting["reasons"]:
+        lines += ["", f"{reason['messages']} waiting: {reason['reason']}", *_meaning(reason)]
+    if not waiting["reasons"]:
+        lines += [f"\n{problem}" for problem in found["problems"]]
+    return "\n".join(lines)
+
+
+def _delivery(delivery: dict[str, Any] | None, now: float) -> str:
+    if delivery is None:
+        return "not in the log" + ("" if os.geteuid() == 0 else " (only root may read all of it)")
+    when = f"{span(max(0, now - delivery['time']))} ago, " if delivery["time"] else ""
+    return f"{when}to {delivery['to']}: {delivery['said']}"
+
+
+def _meaning(item: dict[str, Any]) -> list[str]:
+    return [f"  {text}" for text in (item.get("cause"), item.get("remedy"), item.get("link")) if text]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The program; its exit status is 0 where mail leaves."""
+    parser = argparse.ArgumentParser(prog="smarthost", description="How mail leaves this host, and why it does not.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    command = commands.add_parser("status", help="Postfix, queue, last delivery and last failure")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command = commands.add_parser("test", help="send a mail and follow it to the provider's reply")
+    command.add_argument("to", metavar="you@example.com")
+    command.add_argument("--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s")
+    command.add_argument("--json", action="store_true", help="for programs")
+    commands.add_parser("login", help="try the login at the provider; sends no mail")
+    given = parser.parse_args(arguments)
+    try:
+        return {"status": _status, "test": _test, "login": _login}[given.command](given)
+    except (BrokenPipeError, KeyboardInterrupt):
+        return 130
+
+
+def _status(given: argparse.Namespace) -> int:
+    found = status()
+    print(json.dumps(found, indent=2) if given.json else show(found, time.time()))
+    return 0 if found["healthy"] else 1
+
+
+def _test(given: argparse.Namespace) -> int:
+    if not given.json:
+        print(f"Sending a mail to {given.to} …", flush=True)
+    outcome = send_test(given.to, given.timeout)
+    if given.json:
+        print(json.dumps(outcome, indent=2))
+    elif outcome["status"] == "sent":
+        print(f"{outcome['relay']} took it: {outcome['said']}")
+    else:
+        print("\n".join([f"It was not sent ({outcome['status']}): {outcome['said']}", *_meaning(outcome)]))
+        if "id" in outcome and outcome["status"] != "bounced":
+            print("  It waits in the queue, and Postfix goes on trying.")
+    return 0 if outcome["status"] == "sent" else 1
+
+
+def _login(_given: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        print("Only root may read the login. Run: sudo smarthost login", file=sys.stderr)
+        return 2
+    outcome, account = try_login()
+    if outcome.verdict == login.ACCEPTED:
+        print(f"{account['host']} accepts the login of {account['username']}.")
+        return 0
+    said = login.sentence(outcome, account)
+    print(said[0].upper() + said[1:])
+    return 1

@@ -1,0 +1,121 @@
+"""What the program `smarthost` makes of queue and log."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.homelab.mail.plugins.module_utils import services, smarthost
+
+WRONG_PASSWORD = (
+    "SASL authentication failed; server smtp.fastmail.com[103.168.172.45] said: "
+    "535 5.7.8 Incorrect username, password or access token"
+)
+NOW = 1795255200.0
+
+
+def state(**given: Any) -> dict[str, Any]:
+    """A healthy host, with something else."""
+    healthy: dict[str, Any] = {
+        "host": "nas.lan",
+        "provider": "Fastmail",
+        "relayhost": "[smtp.fastmail.com]:465",
+        "running": True,
+        "listening": ["127.0.0.1", "::1"],
+        "queue": {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": []},
+        "last_delivery": None,
+        "last_failure": None,
+        "problems": [],
+        "healthy": True,
+    }
+    return {**healthy, **given}
+
+
+def test_reasons_that_differ_in_numbers_alone_are_one() -> None:
+    reasons = Counter({WRONG_PASSWORD: 3, WRONG_PASSWORD.replace("172.45", "172.90"): 2, "something else": 1})
+    first, second = smarthost._explained(reasons, "fastmail")
+    assert (first["messages"], first["key"]) == (5, "fastmail-login-refused")
+    assert second == {"messages": 1, "reason": "something else"}
+
+
+def test_the_reason_is_shown_with_its_remedy() -> None:
+    reasons = smarthost._explained(Counter({WRONG_PASSWORD: 3}), "fastmail")
+    queue = {"messages": 3, "bytes": 9, "oldest_seconds": 4000, "reasons": reasons}
+    text = smarthost.show(state(queue=queue, healthy=False), NOW)
+    assert "3 mails, the oldest for 1 h 6 min" in text
+    assert f"3 waiting: {WRONG_PASSWORD}" in text
+    assert "Fastmail refused the login: it takes only app passwords" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"relayhost": ""}, "not configured as a smart host"),
+        ({"running": False}, "Postfix does not answer (127.0.0.1 port 25: Connection refused)"),
+        ({"queue": {"oldest_seconds": 901, "reasons": []}}, "Mail has waited for 15 min"),
+        (
+            {"queue": {"oldest_seconds": 5, "reasons": smarthost._explained(Counter({WRONG_PASSWORD: 1}), "fastmail")}},
+            "Fastmail refused the login",
+        ),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(given: dict[str, Any], problem: str) -> None:
+    (found,) = smarthost.problems(state(**given), {"127.0.0.1": "Connection refused"})
+    assert problem in found
+
+
+def test_mail_that_waits_for_a_moment_is_no_problem() -> None:
+    reasons = smarthost._explained(Counter({"connect to smtp.fastmail.com[…]:465: Connection refused": 1}), "fastmail")
+    assert smarthost.problems(state(queue={"oldest_seconds": 60, "reasons": reasons}), {}) == []
+
+
+LINES = [
+    f"{NOW:.6f} nas postfix/smtp[7]: 4F5A1B2C3D: to=<you@example.com>, orig_to=<root>, "
+    "relay=smtp.fastmail.com[1.2.3.4]:465, delay=1, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 9A)",
+    f"{NOW - 60:.6f} nas postfix/smtp[7]: 4F5A0B2C3D: to=<you@example.com>, relay=none, delay=1, "
+    "dsn=4.4.1, status=deferred (connect to smtp.fastmail.com[1.2.3.4]:465: Connection refused)",
+]
+
+
+def test_deliveries_are_read_from_the_journal() -> None:
+    manager = services.manager("systemd", lambda *argv: (0, "\n".join(LINES), ""))
+    sent, deferred = smarthost.deliveries(manager)
+    assert (sent["time"], sent["to"], sent["status"]) == (NOW, "you@example.com", "sent")
+    assert sent["said"] == "250 2.0.0 Ok: queued as 9A"
+    assert deferred["status"] == "deferred" and "Connection refused" in deferred["said"]
+
+
+def test_deliveries_are_read_from_a_log_file(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    log.write_text("\n".join(reversed([line.partition(" ")[2] for line in LINES])))
+    manager = services.manager("bsdinit", lambda *argv: (0, f"{log}\n", ""))
+    assert [delivery["status"] for delivery in smarthost.deliveries(manager)] == ["sent", "deferred"]
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [f"{NOW:.6f}", time.strftime("%Y-%m-%dT%H:%M:%S.123456+01:00", time.localtime(NOW)),
+     time.strftime("%Y-%m-%d %H:%M:%S.123", time.localtime(NOW))],
+)  # fmt: skip
+def test_every_kind_of_log_tells_the_time(stamp: str) -> None:
+    assert smarthost.moment(f"{stamp} nas postfix/smtp[7]: x") == NOW
+
+
+def test_a_log_without_years_means_the_last_such_day() -> None:
+    yesterday = time.time() - 86400
+    stamp = time.strftime("%b %e %H:%M:%S", time.localtime(yesterday))
+    found = smarthost.moment(f"{stamp} nas postfix/smtp[7]: x")
+    assert found is not None and abs(found - yesterday) < 1
+
+
+def test_the_state_is_json() -> None:
+    assert json.loads(json.dumps(state())) == state()
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (59, "59 s"), (60, "1 min"), (200000, "2 days")])
+def test_times_are_said_as_people_say_them(seconds: int, said: str) -> None:
+    assert smarthost.span(seconds) == said
