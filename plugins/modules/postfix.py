@@ -269,7 +269,8 @@ class Postfix:
         if not os.path.isfile(ca_file):
             raise Refused(
                 f"there is no CA bundle {ca_file} on this host, so no relay's certificate could be trusted. "
-                "Install ca-certificates, or name the bundle of this host in smarthost_ca_file."
+                "Install ca-certificates (on a Mac: brew install ca-certificates), or name the bundle of this host in "
+                "smarthost_ca_file."
             )
         obstacle = self.manager.obstacle()
         if obstacle:
