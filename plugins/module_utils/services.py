@@ -116,8 +116,8 @@ class Systemd(NoManager):
     note = ""
 
     def restart(self) -> None:
-        # After a few failed starts systemd refuses any more, for reasons that are gone by now.
-        self.run("systemctl", "reset-failed", "postfix")
+        # systemd refuses the sixth start within ten seconds, be it the one that puts things right.
+        self.run("systemctl", "reset-failed", "postfix.service", "postfix@-.service")
         self._expect("systemctl", "restart", "postfix")
 
     def stop(self) -> None:

@@ -448,6 +448,9 @@ class Postfix:
         """The main.cf that was set aside is the one in use again; none where there was none."""
         if os.path.lexists(self.aside):
             os.replace(self.aside, self.main_cf)
+            # Where both are names of one file, because main.cf was not replaced yet, a rename does nothing.
+            if os.path.lexists(self.aside):
+                os.unlink(self.aside)
         elif os.path.exists(self.main_cf):
             os.unlink(self.main_cf)
         sync_directory(self.directory)

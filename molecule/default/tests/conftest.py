@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -39,6 +40,11 @@ def _chosen() -> list[str]:
 CHOSEN = _chosen()
 # The oldest Postfix and the newest, for what differs between them.
 OLD_AND_NEW = pytest.mark.parametrize("name", dict.fromkeys((CHOSEN[0], CHOSEN[-1])), scope="module")
+# One host is enough for what does not depend on the version of Postfix.
+NAME = CHOSEN[len(CHOSEN) // 2]
+PASSWORD = "q7w2e9r4t6y1u8i3"
+NEW_PASSWORD = "m3n5b7v9c1x2z4l6"
+MAIN_CF = "/etc/postfix/main.cf"
 
 
 @pytest.fixture(scope="module", params=CHOSEN)
@@ -82,6 +88,24 @@ def run_site(
         timeout=300,
         check=False,
     )
+
+
+def run(*arguments: str, limit: str = NAME, **variables: object) -> subprocess.CompletedProcess[str]:
+    """Run site.yml on the host with other variables than the inventory's."""
+    extra = [f"--extra-vars={json.dumps(variables)}"] if variables else []
+    return run_site(*extra, *arguments, limit=limit)
+
+
+def changed(done: subprocess.CompletedProcess[str], name: str = NAME) -> int:
+    """How many tasks changed something, by the recap; fails where one failed."""
+    found = re.search(rf"^{re.escape(name)} .*changed=(\d+).*failed=0", done.stdout, re.MULTILINE)
+    assert done.returncode == 0 and found, done.stdout + done.stderr
+    return int(found.group(1))
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """All that a run said, in one line of text."""
+    return " ".join((done.stdout + done.stderr).split())
 
 
 class Mail:

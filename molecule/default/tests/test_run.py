@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -10,18 +9,12 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from conftest import CHOSEN, LAB, PROJECT, Mail, run_site
+from conftest import LAB, MAIN_CF, NAME, NEW_PASSWORD, PASSWORD, PROJECT, Mail, changed, run, run_site, said
 from testinfra.host import Host
 
 from lab import labs
 from lab.certificates import Kind
 from lab.provider import Provider
-
-PASSWORD = "q7w2e9r4t6y1u8i3"
-NEW_PASSWORD = "m3n5b7v9c1x2z4l6"
-MAIN_CF = "/etc/postfix/main.cf"
-# One host is enough for what does not depend on the version of Postfix.
-NAME = CHOSEN[len(CHOSEN) // 2]
 
 
 @pytest.fixture
@@ -30,24 +23,6 @@ def host() -> Iterator[Host]:
     host = testinfra.get_host(f"podman://{LAB}-{NAME}")
     yield host
     run()
-
-
-def run(*arguments: str, limit: str = NAME, **variables: object) -> subprocess.CompletedProcess[str]:
-    """Run site.yml on the host with other variables than the inventory's."""
-    extra = [f"--extra-vars={json.dumps(variables)}"] if variables else []
-    return run_site(*extra, *arguments, limit=limit)
-
-
-def changed(done: subprocess.CompletedProcess[str], name: str = NAME) -> int:
-    """How many tasks changed something, by the recap; fails where one failed."""
-    found = re.search(rf"^{re.escape(name)} .*changed=(\d+).*failed=0", done.stdout, re.MULTILINE)
-    assert done.returncode == 0 and found, done.stdout + done.stderr
-    return int(found.group(1))
-
-
-def said(done: subprocess.CompletedProcess[str]) -> str:
-    """All that a run said, in one line of text."""
-    return " ".join((done.stdout + done.stderr).split())
 
 
 # --- a fresh host -----------------------------------------------------------------------------
