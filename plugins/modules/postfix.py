@@ -80,6 +80,13 @@ options:
       - The login that the configuration stands for, tried before anything is changed where it changes.
       - The keys are those of M(homelab.mail.smtp_login). Without it no login is tried.
     type: dict
+  report:
+    description:
+      - >-
+        Also say how mail does: RV(state) as C(smarthost status --json) prints it, and RV(login). For this the login is
+        tried even where nothing changes it, and neither a refusal nor a provider that is away ends the task.
+    type: bool
+    default: false
   service_manager:
     description:
       - What starts Postfix at boot, as the fact C(ansible_service_mgr) has it.
@@ -112,6 +119,16 @@ dropped:
   returned: O(state=present)
   type: list
   elements: str
+state:
+  description: >-
+    C(running), C(listening), C(queue), C(last_delivery), C(last_failure), C(problems) and C(healthy) of the Postfix on
+    the host.
+  returned: with O(report)
+  type: dict
+login:
+  description: C(verdict), one of V(accepted), V(refused), V(undecided) and V(not tried), and C(said), a sentence.
+  returned: with O(report)
+  type: dict
 installed:
   description: Packages that the role had installed and that may go again.
   returned: with O(state=absent)
@@ -133,11 +150,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homelab.mail.plugins.module_utils import configuration, login, program, rehearsal, services
+from ansible_collections.homelab.mail.plugins.module_utils import (
+    configuration,
+    login,
+    program,
+    rehearsal,
+    services,
+    smarthost,
+)
 
 # How long a daemon may take to answer, and how long to be there at all.
 GREETING_SECONDS = 15
 STARTING_SECONDS = 3
+QUIET_SECONDS = 5
 COMPILED_SUFFIXES = (".db", ".lmdb", ".cdb")
 # Postfix's own files beside main.cf that a copy of the configuration needs to be checked.
 LIVE_FILES = ("master.cf", "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d")
@@ -167,6 +192,7 @@ class Postfix:
         self.manager = services.manager(
             module.params["service_manager"], lambda *argv: self.command(*argv, check=False)
         )
+        self.outcome: login.Outcome | None = None
         self.actions: list[str] = []
         self.original = os.path.join(self.folder, "original")
         self.aside = os.path.join(self.directory, ".main.cf-before")
@@ -283,12 +309,21 @@ class Postfix:
             self.read(self.table(old, name)) != self.texts[name] for name in configuration.LOGIN_TABLES
         )
 
+    def login(self) -> login.Outcome:
+        """What the provider says to the login. It is asked once a run, because providers count."""
+        if self.outcome is None:
+            self.outcome = login.try_login(self.module.params["login"])
+        return self.outcome
+
     def try_login(self) -> None:
         """The provider has the last word before anything is changed."""
         account = self.module.params["login"]
-        outcome = login.try_login(account)
+        outcome = self.login()
         if outcome.verdict == login.ACCEPTED:
             self.actions.append("logged in at the provider")
+        elif self.module.params["report"]:
+            # It is a row of the report.
+            return
         elif outcome.verdict == login.REFUSED or account["required"]:
             raise Refused(login.sentence(outcome, account))
         else:
@@ -471,11 +506,21 @@ class Postfix:
 
     def restart(self) -> None:
         """Start Postfix, anew where it runs."""
+        self.await_deliveries()
         mark = self.manager.mark()
         try:
             self.manager.restart()
         except services.ServiceError as error:
             raise Refused(f"Postfix does not start. {self.last_words(mark) or error}") from error
+
+    def await_deliveries(self) -> None:
+        """A restart cuts off what is being sent, and a mail whose reply is lost is sent again: wait for a quiet moment.
+
+        Not for long, because with a relay that does not answer there is none.
+        """
+        end = time.monotonic() + QUIET_SECONDS
+        while '"queue_name": "active"' in self.command("postqueue", "-j", check=False)[1] and time.monotonic() < end:
+            time.sleep(0.1)
 
     def reload(self) -> None:
         """Let Postfix read its configuration again; mail under way goes on."""
@@ -643,6 +688,8 @@ def apply(postfix: Postfix) -> dict[str, Any]:
             f"Taking over the Postfix of this host: {', '.join(dropped)} will no longer be set. "
             "What you need of it goes into smarthost_parameters; smarthost_state: absent gives all of it back."
         )
+    if module.params["report"]:
+        result.update(state=smarthost.status() if postfix.installed else None, login=report_login(postfix))
     if module.check_mode or not result["changed"]:
         return result
 
@@ -687,6 +734,16 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         except services.ServiceError as error:
             raise Failed(f"Postfix runs with the new configuration, but will not after a reboot: {error}") from error
     return result
+
+
+def report_login(postfix: Postfix) -> dict[str, str]:
+    """The login, for people."""
+    account = postfix.module.params["login"]
+    if not account:
+        return {"verdict": "not tried", "said": "smarthost_verify_login is off."}
+    outcome = postfix.login()
+    accepted = outcome.verdict == login.ACCEPTED
+    return {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
 
 
 def check_take_over(postfix: Postfix, before: str) -> list[str]:
@@ -772,6 +829,7 @@ def main() -> None:
             "map_types": {"type": "list", "elements": "str", "default": []},
             "ca_file": {"type": "path"},
             "login": {"type": "dict", "options": login.OPTIONS},
+            "report": {"type": "bool", "default": False},
             "service_manager": {"type": "str", "default": "systemd"},
         },
         required_if=[("state", "present", ("main_cf", "sasl_passwd", "ca_file"))],

@@ -18,6 +18,7 @@ import yaml
 from testinfra.host import Host
 
 import lab
+from lab.host import exec
 from lab.provider import Provider
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -145,3 +146,54 @@ class Mail:
 def send(host: Host) -> Callable[..., Mail]:
     """Send a mail from a host, as cron would."""
     return lambda **how: Mail(host, **how)
+
+
+# --- a change, without the seconds that a playbook takes ----------------------------------------
+
+# The password is in what goes through here, and nowhere else on this side.
+RECORDER = """\
+#!/bin/sh
+umask 077
+cat >"{folder}/$$"
+exec "{ssh}" "$@" <"{folder}/$$"
+"""
+KILLED = """
+import subprocess, sys, time
+module = subprocess.Popen([sys.executable], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+module.stdin.write(sys.stdin.buffer.read())
+module.stdin.close()
+time.sleep(float(sys.argv[1]))
+module.kill()
+sys.exit(module.wait() == 0)
+"""
+
+
+class Change:
+    """The module with its arguments, as a run of site.yml sends it to the host; can be given again and again."""
+
+    def __init__(self, folder: Path, **variables: object) -> None:
+        folder.mkdir(mode=0o700)
+        recorder = folder / "ssh"
+        recorder.write_text(RECORDER.format(folder=folder, ssh=PROJECT / "lab/podman-ssh"))
+        recorder.chmod(0o700)
+        changed(run(ansible_ssh_executable=str(recorder), **variables))
+        sent = [path.read_text() for path in folder.iterdir() if path != recorder]
+        [self.module] = [text for text in sent if re.search(r"homelab\.mail\.plugins\.modules\.postfix\b", text)]
+        for path in folder.iterdir():
+            path.unlink()
+
+    def make(self) -> dict[str, object]:
+        """Run the module to its end; what it answers."""
+        answer: dict[str, object] = json.loads(exec(f"{LAB}-{NAME}", "python3", input=self.module, check=False).stdout)
+        return answer
+
+    def killed_after(self, seconds: float) -> bool:
+        """Run the module and kill -9 it; whether it was still at work."""
+        done = exec(f"{LAB}-{NAME}", "python3", "-c", KILLED, str(seconds), input=self.module, check=False)
+        return done.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Change:
+    """What the inventory says."""
+    return Change(tmp_path_factory.mktemp("usual") / "recorded")

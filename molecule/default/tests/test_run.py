@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from conftest import LAB, MAIN_CF, NAME, NEW_PASSWORD, PASSWORD, PROJECT, Mail, changed, run, run_site, said
+from conftest import LAB, MAIN_CF, NAME, NEW_PASSWORD, PASSWORD, PROJECT, Change, Mail, changed, run, run_site, said
 from testinfra.host import Host
 
 from lab import labs
@@ -18,11 +18,10 @@ from lab.provider import Provider
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
+def host(usual: Change) -> Iterator[Host]:
     """A configured host, and again so after the test."""
-    host = testinfra.get_host(f"podman://{LAB}-{NAME}")
-    yield host
-    run()
+    yield testinfra.get_host(f"podman://{LAB}-{NAME}")
+    assert "failed" not in usual.make()
 
 
 # --- a fresh host -----------------------------------------------------------------------------

@@ -1,0 +1,44 @@
+# Documentation of an action plugin: plugins/action/report.py does the work, on the controller.
+
+DOCUMENTATION = r"""
+module: report
+short_description: Show what all hosts said of their mail as a table
+description:
+  - Prints a table with a row for every host, what to do about those that are not well below it.
+  - Fails where one is not well, so that the run ends with an error. Runs on the controller alone.
+author: [The homelab.mail authors]
+options:
+  of:
+    description: What the hosts were asked, V(check) for their state, V(mail) for a test mail.
+    type: str
+    choices: [check, mail]
+    required: true
+  hosts:
+    description: The hosts to show.
+    type: list
+    elements: str
+    required: true
+  variable:
+    description: The variable that holds the answer of each. A host without it could not be reached.
+    type: str
+    required: true
+  json:
+    description: File on the controller that gets the rows as JSON.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Show how mail does
+  homelab.mail.report:
+    of: check
+    hosts: "{{ groups.all }}"
+    variable: __smarthost_checked
+"""
+
+RETURN = r"""
+rows:
+  description: A dictionary for each host, with C(host), C(healthy), C(notes), C(details) and what the columns show.
+  returned: always
+  type: list
+  elements: dict
+"""
