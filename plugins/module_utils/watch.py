@@ -1,0 +1,142 @@
+"""Tells somebody by another way than mail that mail does not leave, once, and once that it does again.
+
+Standard library only. `smarthost watch` runs it on the managed host, every few minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+STATE = "/var/lib/smarthost/watch.json"
+TEXTFILE = "smarthost.prom"
+SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is told: a title, the text, and whether it is bad news."""
+
+    title: str
+    text: str
+    broken: bool
+
+
+def faults(found: Mapping[str, Any], stuck_seconds: int) -> list[str]:
+    """Why somebody should be told; nothing for what passes by itself in less than that time."""
+    waiting = found["queue"]
+    lasting = [
+        f"{reason['messages']} waiting: {reason['reason']} {reason.get('cause', '')} {reason.get('remedy', '')}".strip()
+        for reason in waiting["reasons"]
+    ]
+    stuck = waiting["oldest_seconds"] > stuck_seconds
+    refused = any(reason.get("kind") in ("login", "account") for reason in waiting["reasons"])
+    told = [] if found["running"] else [problem for problem in found["problems"] if "does not answer" in problem]
+    return told + (lasting or ["Mail waits, and Postfix does not say why."] if stuck or refused else [])
+
+
+def change(
+    before: Mapping[str, Any], found: Mapping[str, Any], stuck_seconds: int
+) -> tuple[dict[str, Any], list[Message]]:
+    """The new state and what is to be told. Told once when it breaks and once when it heals."""
+    wrong, host = faults(found, stuck_seconds), found["host"]
+    if wrong and not before.get("broken"):
+        return {"broken": True}, [Message(f"Mail of {host} does not leave", "\n".join(wrong), True)]
+    # Healed is only what has shown that it works: an empty queue, or mail that waits for a moment.
+    if not wrong and before.get("broken"):
+        return {"broken": False}, [Message(f"Mail of {host} leaves again", "The queue is on its way.", False)]
+    return {"broken": bool(wrong)}, []
+
+
+def requests(message: Message, ways: Mapping[str, Any]) -> Iterator[urllib.request.Request]:
+    """The calls that tell of it, one for each way that is set up."""
+    if ways.get("ntfy"):
+        headers = {"Title": message.title, "Priority": "high" if message.broken else "default"}
+        yield _request(ways["ntfy"], message.text.encode(), headers)
+    if ways.get("webhook"):
+        whole = f"{message.title}\n{message.text}"
+        shapes = {
+            "slack": {"text": whole},
+            "discord": {"content": whole[:2000]},
+            "gotify": {"title": message.title, "message": message.text, "priority": 8 if message.broken else 4},
+        }
+        body = json.dumps(shapes[ways.get("webhook_style") or "slack"]).encode()
+        yield _request(ways["webhook"], body, {"Content-Type": "application/json"})
+
+
+def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> urllib.request.Request:
+    # Some services turn Python's own name away.
+    ascii_headers = {name: value.encode("ascii", "replace").decode() for name, value in headers.items()}
+    return urllib.request.Request(url, data=body, headers={"User-Agent": "smarthost", **ascii_headers})
+
+
+def ping(ways: Mapping[str, Any], broken: bool) -> urllib.request.Request | None:
+    """The sign of life for a service that notices when it stays away."""
+    return _request(ways["ping"].rstrip("/") + ("/fail" if broken else ""), None, {}) if ways.get("ping") else None
+
+
+def metrics(found: Mapping[str, Any]) -> str:
+    """What Prometheus' node_exporter reads from a file."""
+    waiting, sent = found["queue"], found["last_delivery"]
+    refused = any(reason.get("kind") == "login" for reason in waiting["reasons"])
+    rows = [
+        ("smarthost_queue_messages", "Mails in the queue.", waiting["messages"]),
+        ("smarthost_oldest_message_seconds", "How long the oldest of them has waited.", waiting["oldest_seconds"]),
+        ("smarthost_login_ok", "0 where mail waits because the provider refuses the login.", 0 if refused else 1),
+    ]
+    if sent and sent["time"]:
+        rows.append(("smarthost_last_delivery_timestamp_seconds", "When the provider last took a mail.", sent["time"]))
+    return "".join(f"# HELP {name} {text}\n# TYPE {name} gauge\n{name} {value}\n" for name, text, value in rows)
+
+
+def replace(path: str, text: str) -> None:
+    """Write a file that nobody ever sees half of."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    handle, new = tempfile.mkstemp(dir=os.path.dirname(path))
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(new, 0o644)
+    os.replace(new, path)
+
+
+def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE) -> list[str]:
+    """Tell of a change; returns what could not be told, which the next run tries again."""
+    before: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError), open(state, encoding="utf-8") as file:
+        before = json.load(file)
+    after, messages = change(before, found, int(ways.get("stuck") or 900))
+    untold = []
+    for message in messages:
+        for request in requests(message, ways):
+            failed = _call(request)
+            if failed:
+                untold.append(failed)
+    if messages and untold and before.get("tries", 0) < 3:
+        # Nobody may have heard of it: say so again, but not for ever to those who did.
+        after = {"broken": before.get("broken", False), "tries": before.get("tries", 0) + 1}
+    if after != before:
+        replace(state, json.dumps(after))
+    alive = ping(ways, bool(faults(found, int(ways.get("stuck") or 900))))
+    failed = _call(alive) if alive else ""
+    if ways.get("textfile"):
+        replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
+    return [reason for reason in (*untold, failed) if reason]
+
+
+def _call(request: urllib.request.Request) -> str:
+    """Make the call; says what went wrong. The address is left out: whoever knows it can write there."""
+    started = time.monotonic()
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS):
+            return ""
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return f"{request.host}: {reason} after {time.monotonic() - started:.0f} s"
