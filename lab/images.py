@@ -1,4 +1,4 @@
-"""Container images made from Debian's and Ubuntu's packages, without a container registry."""
+"""Container images: from Debian's and Ubuntu's packages, without a container registry; others from one."""
 
 import base64
 import fcntl
@@ -27,27 +27,64 @@ class Kind:
     # Succeeds in the container when everything has started.
     started: tuple[str, ...] = ("true",)
     customize: tuple[str, ...] = ()
+    # In place of a suite: an image of a container registry, and what to run in it first.
+    image: str = ""
 
 
 HOST = ("apt", "python3", "python3-apt", "iproute2", "ca-certificates")
 SYSTEMD = ("systemd", "systemd-sysv", "dbus")
 # is-system-running says "running" or "degraded" when all units are started.
 UNITS = ("systemctl", "is-system-running", "--wait")
+OPENRC = ("sh", "-c", "[ $(rc-status --runlevel) = default ] && [ ! -e /run/openrc/rc.starting ]")
+TOOLS = "python3 iproute ca-certificates"
 DEBIAN = ("bullseye", "bookworm", "trixie", "forky", "sid")
 UBUNTU = ("jammy", "noble", "resolute")
 KINDS = {
     **{suite: Kind(suite, SYSTEMD + HOST, "/sbin/init", UNITS) for suite in DEBIAN + UBUNTU},
+    # Its systemd brings a resolver that listens, which would be one more on a host than Postfix.
+    "jammy": Kind(
+        "jammy", SYSTEMD + HOST, "/sbin/init", UNITS, customize=('systemctl --root="$1" mask systemd-resolved',)
+    ),
     # As on Alpine, but with Debian's packages.
     "openrc": Kind(
         "trixie",
         ("sysvinit-core", "openrc", *HOST),
         "/sbin/init",
-        ("sh", "-c", "[ $(rc-status --runlevel) = default ] && [ ! -e /run/openrc/rc.starting ]"),
+        OPENRC,
         # No terminal to log in at.
         customize=('sed -i "/getty/d" "$1/etc/inittab"',),
     ),
     # As containers for one program are: process 1 only takes in orphans.
     "noinit": Kind("trixie", ("catatonit", *HOST), "catatonit -P"),
+    # From container registries, for those who reach one. After the distributions' documentation; not run yet.
+    **{
+        kind: Kind("", (), "/sbin/init", UNITS, (f"dnf -y install systemd {TOOLS}",), image)
+        for kind, image in {
+            "rocky9": "docker.io/rockylinux/rockylinux:9",
+            "rocky10": "docker.io/rockylinux/rockylinux:10",
+            "alma10": "docker.io/library/almalinux:10",
+            "fedora": "registry.fedoraproject.org/fedora:latest",
+        }.items()
+    },
+    "arch": Kind(
+        "", (), "/sbin/init", UNITS, ("pacman -Syu --noconfirm python iproute2",), "docker.io/library/archlinux:latest"
+    ),
+    "tumbleweed": Kind(
+        "",
+        (),
+        "/usr/lib/systemd/systemd",
+        UNITS,
+        ("zypper --non-interactive install systemd python3 iproute2 ca-certificates-mozilla",),
+        "registry.opensuse.org/opensuse/tumbleweed:latest",
+    ),
+    "alpine": Kind(
+        "",
+        (),
+        "/sbin/init",
+        OPENRC,
+        ("apk add --no-cache openrc python3 iproute2 ca-certificates", "sed -i /getty/d /etc/inittab"),
+        "docker.io/library/alpine:latest",
+    ),
     PROVIDER: Kind(
         "trixie",
         (*SYSTEMD, "postfix", "dovecot-core"),
@@ -83,6 +120,12 @@ def _missing(kinds: set[str]) -> list[str]:
 
 
 def _build(kind: str) -> None:
+    if KINDS[kind].image:
+        with step(f"image {kind}"):
+            lines = [f"FROM {KINDS[kind].image}", *(f"RUN {command}" for command in KINDS[kind].customize)]
+            lines.append(f"CMD {json.dumps(KINDS[kind].command.split())}")
+            podman("build", "--tag", reference(kind), "--file", "-", input="\n".join(lines))
+        return
     suite, packages = KINDS[kind].suite, KINDS[kind].packages
     options = [f"--customize-hook={script}" for script in KINDS[kind].customize]
     mirror = []

@@ -149,9 +149,15 @@ def _wait_for_boot(container: str, kind: str) -> None:
 
 def _trust(name: str, container: str) -> None:
     authority = (certificates.create(name, provider.NAMES) / "ca.pem").read_text()
+    # Where Debian and Alpine, RHEL and Fedora, Arch, and openSUSE look for more authorities.
     script = """
-        file=/usr/local/share/ca-certificates/lab.crt
+        for folder in /usr/local/share/ca-certificates /etc/pki/ca-trust/source/anchors \\
+            /etc/ca-certificates/trust-source/anchors /etc/pki/trust/anchors; do
+            [ -d $folder ] && break
+        done
         cat >/run/lab.crt
-        cmp -s /run/lab.crt $file || { cp /run/lab.crt $file; update-ca-certificates; }
+        cmp -s /run/lab.crt $folder/lab.crt && exit
+        cp /run/lab.crt $folder/lab.crt
+        if command -v update-ca-certificates >/dev/null; then update-ca-certificates; else update-ca-trust; fi
     """
     exec(container, "sh", "-euc", script, input=authority)
