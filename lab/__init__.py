@@ -1,4 +1,4 @@
-"""A lab of real systemd hosts and a real mail provider, in podman containers."""
+"""A lab of real hosts and a real mail provider, in podman containers."""
 
 import os
 import time

@@ -7,10 +7,10 @@ from . import LabError, labs, system
 
 
 def _host(text: str) -> tuple[str, str]:
-    host, equals, suite = text.partition("=")
+    host, equals, kind = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST=SUITE, as in nas=trixie")
-    return host, suite
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST=KIND, as in nas=trixie")
+    return host, kind
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("setup", help="install what the lab needs on this machine")
     up = commands.add_parser("up", help="start a lab, or add hosts to it")
-    up.add_argument("hosts", nargs="+", type=_host, metavar="HOST=SUITE")
+    up.add_argument("hosts", nargs="+", type=_host, metavar="HOST=KIND")
     down = commands.add_parser("down", help="remove hosts of a lab, or all of it")
     down.add_argument("hosts", nargs="*", metavar="HOST")
     status = commands.add_parser("status", help="show the containers of a lab")

@@ -1,34 +1,103 @@
-"""Container images made from Debian's packages, without a registry."""
+"""Container images: from Debian's and Ubuntu's packages, without a container registry; others from one."""
 
+import base64
 import fcntl
+import json
 import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import STATE, LabError, step
 from .host import podman
 
-SUITES = ("bullseye", "bookworm", "trixie", "forky", "sid")
 PROVIDER = "provider"
 ATTEMPTS = 3
-PROVIDER_SUITE = "trixie"
 
-HOST_PACKAGES = [
-    "systemd",
-    "systemd-sysv",
-    "dbus",
-    "python3",
-    "python3-apt",
-    "iproute2",
-    "ca-certificates",
-]
-PROVIDER_PACKAGES = ["systemd", "systemd-sysv", "dbus", "postfix", "dovecot-core"]
+
+@dataclass(frozen=True)
+class Kind:
+    """What an image is made of and how it starts."""
+
+    suite: str
+    packages: tuple[str, ...]
+    command: str
+    # Succeeds in the container when everything has started.
+    started: tuple[str, ...] = ("true",)
+    customize: tuple[str, ...] = ()
+    # In place of a suite: an image of a container registry, and what to run in it first.
+    image: str = ""
+
+
+HOST = ("apt", "python3", "python3-apt", "iproute2", "ca-certificates")
+SYSTEMD = ("systemd", "systemd-sysv", "dbus")
+# is-system-running says "running" or "degraded" when all units are started.
+UNITS = ("systemctl", "is-system-running", "--wait")
+OPENRC = ("sh", "-c", "[ $(rc-status --runlevel) = default ] && [ ! -e /run/openrc/rc.starting ]")
+TOOLS = "python3 iproute ca-certificates"
+DEBIAN = ("bullseye", "bookworm", "trixie", "forky", "sid")
+UBUNTU = ("jammy", "noble", "resolute")
+KINDS = {
+    **{suite: Kind(suite, SYSTEMD + HOST, "/sbin/init", UNITS) for suite in DEBIAN + UBUNTU},
+    # Its systemd brings a resolver that listens, which would be one more on a host than Postfix.
+    "jammy": Kind(
+        "jammy", SYSTEMD + HOST, "/sbin/init", UNITS, customize=('systemctl --root="$1" mask systemd-resolved',)
+    ),
+    # As on Alpine, but with Debian's packages.
+    "openrc": Kind(
+        "trixie",
+        ("sysvinit-core", "openrc", *HOST),
+        "/sbin/init",
+        OPENRC,
+        # No terminal to log in at.
+        customize=('sed -i "/getty/d" "$1/etc/inittab"',),
+    ),
+    # As containers for one program are: process 1 only takes in orphans.
+    "noinit": Kind("trixie", ("catatonit", *HOST), "catatonit -P"),
+    # From container registries, for those who reach one. After the distributions' documentation; not run yet.
+    **{
+        kind: Kind("", (), "/sbin/init", UNITS, (f"dnf -y install systemd {TOOLS}",), image)
+        for kind, image in {
+            "rocky9": "docker.io/rockylinux/rockylinux:9",
+            "rocky10": "docker.io/rockylinux/rockylinux:10",
+            "alma10": "docker.io/library/almalinux:10",
+            "fedora": "registry.fedoraproject.org/fedora:latest",
+        }.items()
+    },
+    "arch": Kind(
+        "", (), "/sbin/init", UNITS, ("pacman -Syu --noconfirm python iproute2",), "docker.io/library/archlinux:latest"
+    ),
+    "tumbleweed": Kind(
+        "",
+        (),
+        "/usr/lib/systemd/systemd",
+        UNITS,
+        ("zypper --non-interactive install systemd python3 iproute2 ca-certificates-mozilla",),
+        "registry.opensuse.org/opensuse/tumbleweed:latest",
+    ),
+    "alpine": Kind(
+        "",
+        (),
+        "/sbin/init",
+        OPENRC,
+        ("apk add --no-cache openrc python3 iproute2 ca-certificates", "sed -i /getty/d /etc/inittab"),
+        "docker.io/library/alpine:latest",
+    ),
+    PROVIDER: Kind(
+        "trixie",
+        (*SYSTEMD, "postfix", "dovecot-core"),
+        "/sbin/init",
+        UNITS,
+        # Both start when they have their configuration, not before.
+        customize=('systemctl --root="$1" disable postfix dovecot',),
+    ),
+}
 
 
 def reference(kind: str) -> str:
-    """The image of a suite or of the provider."""
+    """The image of a kind of host or of the provider."""
     return f"localhost/homelab-mail-{kind}"
 
 
@@ -37,10 +106,13 @@ def build_missing(kinds: set[str]) -> None:
     if not _missing(kinds):
         return
     STATE.mkdir(exist_ok=True)
+    ubuntu = kinds & set(UBUNTU)
     # Two runs at once must not build the same image: the second one waits and finds it there.
     with open(STATE / "images.lock", "w") as lock, ThreadPoolExecutor(max_workers=2) as pool:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        list(pool.map(_build, _missing(kinds)))
+        # Debian first: it has the keys of Ubuntu.
+        for group in (kinds - ubuntu | ({"trixie"} if ubuntu else set()), ubuntu):
+            list(pool.map(_build, _missing(group)))
 
 
 def _missing(kinds: set[str]) -> list[str]:
@@ -48,18 +120,23 @@ def _missing(kinds: set[str]) -> list[str]:
 
 
 def _build(kind: str) -> None:
-    if kind == PROVIDER:
-        # Both start when they have their configuration, not before.
-        disable = 'systemctl --root="$1" disable postfix dovecot'
-        options, suite = [f"--customize-hook={disable}"], PROVIDER_SUITE
-        packages = PROVIDER_PACKAGES
-    else:
-        options, suite, packages = [], kind, HOST_PACKAGES
+    if KINDS[kind].image:
+        with step(f"image {kind}"):
+            lines = [f"FROM {KINDS[kind].image}", *(f"RUN {command}" for command in KINDS[kind].customize)]
+            lines.append(f"CMD {json.dumps(KINDS[kind].command.split())}")
+            podman("build", "--tag", reference(kind), "--file", "-", input="\n".join(lines))
+        return
+    suite, packages = KINDS[kind].suite, KINDS[kind].packages
+    options = [f"--customize-hook={script}" for script in KINDS[kind].customize]
+    mirror = []
+    if suite in UBUNTU:
+        options.append(f"--keyring={_ubuntu_keys()}")
+        mirror.append("http://archive.ubuntu.com/ubuntu")
     with step(f"image {kind}"), tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
         command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *options]
         for attempt in range(ATTEMPTS):
-            done = _run([*command, suite, str(archive)])
+            done = _run([*command, suite, str(archive), *mirror])
             if done.returncode == 0:
                 break
             if "is expired" in done.stderr:
@@ -72,12 +149,29 @@ def _build(kind: str) -> None:
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))]
             raise LabError(
-                f"mmdebstrap could not build the image {kind} from Debian {suite}:\n"
+                f"mmdebstrap could not build the image {kind} from {suite}:\n"
                 + "\n".join(lines or done.stderr.splitlines()[-10:])
-                + "\nIs the Debian mirror reachable from here?"
+                + "\nIs its mirror reachable from here?"
             )
-        boot = 'CMD ["/sbin/init"]'
+        # Only as a list does it become process 1.
+        boot = f"CMD {json.dumps(KINDS[kind].command.split())}"
         podman("import", "--quiet", "--change", boot, str(archive), reference(kind))
+
+
+def _ubuntu_keys() -> Path:
+    """The keys that Ubuntu's packages are signed with, from Debian's package of them, which not every host can have."""
+    keys = STATE / "ubuntu.gpg"
+    if not keys.exists():
+        script = """
+            exec 3>&1 >&2
+            cd /tmp
+            apt-get update
+            apt-get download ubuntu-keyring
+            dpkg --extract ubuntu-keyring_*.deb .
+            base64 usr/share/keyrings/ubuntu-archive-keyring.gpg >&3
+        """
+        keys.write_bytes(base64.b64decode(podman("run", "--rm", reference("trixie"), "sh", "-euc", script).stdout))
+    return keys
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

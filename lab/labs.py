@@ -9,7 +9,7 @@ from typing import Any
 
 from . import STATE, LabError, certificates, images, provider, step, system
 from .host import exec, podman
-from .images import SUITES
+from .images import KINDS
 
 # Containers and networks of a lab are found by this label only: what has none is never touched.
 LABEL = "homelab-mail-lab"
@@ -20,11 +20,12 @@ BOOT_SECONDS = 60
 
 
 def up(name: str, hosts: dict[str, str]) -> None:
-    """Bring up the lab with these hosts (HOST: SUITE); what is up already stays as it is."""
+    """Bring up the lab with these hosts (HOST: KIND); what is up already stays as it is."""
     _check_names(name, *hosts)
-    for host, suite in hosts.items():
-        if suite not in SUITES:
-            raise LabError(f"{host}={suite}: no such suite; there are {', '.join(SUITES)}")
+    choice = [kind for kind in KINDS if kind != images.PROVIDER]
+    for host, kind in hosts.items():
+        if kind not in choice:
+            raise LabError(f"{host}={kind}: no such kind of host; there are {', '.join(choice)}")
         if host == "provider":
             raise LabError("a host cannot be called provider: that is the lab's mail provider")
     system.setup()
@@ -45,7 +46,7 @@ def up(name: str, hosts: dict[str, str]) -> None:
                 _create(name, host, wanted[host])
             elif not running:
                 podman("start", f"{name}-{host}")
-            _wait_for_boot(f"{name}-{host}")
+            _wait_for_boot(f"{name}-{host}", wanted[host])
             if host == "provider":
                 provider.Provider(name).reset()
             else:
@@ -125,13 +126,13 @@ def _create(name: str, host: str, kind: str) -> None:
     podman("run", "--detach", *options, "--network", name, *aliases, images.reference(kind))
 
 
-def _wait_for_boot(container: str) -> None:
+def _wait_for_boot(container: str, kind: str) -> None:
     deadline = time.monotonic() + BOOT_SECONDS
     while True:
-        # Fails until systemd answers; says "running" or "degraded" when all units are started.
-        done = exec(container, "systemctl", "is-system-running", "--wait", check=False)
-        if (state := done.stdout.strip()) == "running":
+        done = exec(container, *KINDS[kind].started, check=False)
+        if done.returncode == 0:
             return
+        state = done.stdout.strip()
         if state == "degraded":
             units = exec(container, "systemctl", "--failed", "--plain", "--no-legend").stdout
             print(f"{container}: systemd started, but not these units:\n{units}", end="")
@@ -139,7 +140,7 @@ def _wait_for_boot(container: str) -> None:
         if time.monotonic() > deadline:
             logs = podman("logs", "--tail", "5", container, check=False)
             raise LabError(
-                f"systemd in {container} did not start in {BOOT_SECONDS} s: "
+                f"{container} did not start in {BOOT_SECONDS} s: "
                 f"{state or done.stderr.strip()}\n{logs.stdout}{logs.stderr}"
                 f"More: podman logs {container}"
             )
@@ -148,9 +149,15 @@ def _wait_for_boot(container: str) -> None:
 
 def _trust(name: str, container: str) -> None:
     authority = (certificates.create(name, provider.NAMES) / "ca.pem").read_text()
+    # Where Debian and Alpine, RHEL and Fedora, Arch, and openSUSE look for more authorities.
     script = """
-        file=/usr/local/share/ca-certificates/lab.crt
+        for folder in /usr/local/share/ca-certificates /etc/pki/ca-trust/source/anchors \\
+            /etc/ca-certificates/trust-source/anchors /etc/pki/trust/anchors; do
+            [ -d $folder ] && break
+        done
         cat >/run/lab.crt
-        cmp -s /run/lab.crt $file || { cp /run/lab.crt $file; update-ca-certificates; }
+        cmp -s /run/lab.crt $folder/lab.crt && exit
+        cp /run/lab.crt $folder/lab.crt
+        if command -v update-ca-certificates >/dev/null; then update-ca-certificates; else update-ca-trust; fi
     """
     exec(container, "sh", "-euc", script, input=authority)

@@ -46,21 +46,24 @@ _ENVIRONMENT = jinja2.Environment(
     autoescape=False,
 )
 _ENVIRONMENT.tests["version"] = _is_version
-_DEFAULTS = {**load("defaults/main.yml"), **load("vars/Debian.yml")}
 
 
-def render(plan: dict[str, Any], **given: Any) -> dict[str, str]:
-    """Render the role's own templates for a plan, as Ansible would: file -> text."""
+def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[str, str]:
+    """Render the role's own templates for a plan on a family of systems, as Ansible would: file -> text."""
+    main = load("vars/main.yml")
+    # A family's file overrides main.yml.
+    system = {"__smarthost_base_parameters": main["__smarthost_base_parameters"], **load(f"vars/{family}.yml")}
     hostname = plan["hostname"] or "nas.lan"
     variables = {
-        **_DEFAULTS,
+        **load("defaults/main.yml"),
+        **system,
         "__smarthost_plan": plan,
         "__smarthost_account": plan["accounts"][0],
         "__smarthost_hostname": hostname,
         "__smarthost_names": addresses.local_names(hostname, "nas.lan", "nas"),
         "__smarthost_version": "3.7.11",
-        "__smarthost_levels": load("vars/main.yml")["__smarthost_levels"],
-        "__smarthost_login": {"ca_file": plan["ca_file"] or _DEFAULTS["__smarthost_default_ca_file"]},
+        "__smarthost_levels": main["__smarthost_levels"],
+        "__smarthost_login": {"ca_file": plan["ca_file"] or system["__smarthost_default_ca_file"]},
         **given,
     }
     return {name: _ENVIRONMENT.get_template(f"{name}.j2").render(variables) for name in TEMPLATES}

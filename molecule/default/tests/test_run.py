@@ -62,6 +62,16 @@ def test_a_dry_run_on_a_fresh_host_tells_the_truth_and_changes_nothing(
     assert changed(run("--check", inventory, limit="fresh"), "fresh") == 0
 
 
+def test_a_fresh_postfix_listens_to_nobody_before_it_has_its_configuration(fresh: tuple[Host, str]) -> None:
+    host, inventory = fresh
+    # What listens when the packages are installed and have started what they start.
+    host.run_expect(
+        [0], """echo 'DPkg::Post-Invoke { "ss -Htln >>/root/listening"; };' >/etc/apt/apt.conf.d/listening"""
+    )
+    assert changed(run(inventory, limit="fresh"), "fresh") == 2
+    assert host.check_output("cat /root/listening") == ""
+
+
 # --- bad input ----------------------------------------------------------------------------------
 
 
@@ -114,10 +124,10 @@ def test_a_missing_ca_bundle_is_refused(host: Host) -> None:
 
 def test_a_system_that_is_not_supported_is_refused_in_plain_words(host: Host) -> None:
     # The list is the role's own; as if it did not have this system yet.
-    done = run(__smarthost_families=["Darwin"])
+    done = run(__smarthost_systems={"Haiku": "Haiku", "Plan9": "Plan 9"})
     assert done.returncode != 0
     assert "Nothing was changed: this host is Debian" in said(done)
-    assert "the role supports the families Darwin with systemd so far" in said(done)
+    assert "The role knows Haiku, Plan 9, with systemd or openrc or in a container without either" in said(done)
 
 
 # --- a change -----------------------------------------------------------------------------------
