@@ -19,6 +19,7 @@ def main() -> int:
     commands.add_parser("setup", help="install what the lab needs on this machine")
     up = commands.add_parser("up", help="start a lab, or add hosts to it")
     up.add_argument("hosts", nargs="+", type=_host, metavar="HOST=KIND")
+    up.add_argument("--provider", choices=labs.PROVIDERS, default="provider", help="default: %(default)s")
     down = commands.add_parser("down", help="remove hosts of a lab, or all of it")
     down.add_argument("hosts", nargs="*", metavar="HOST")
     status = commands.add_parser("status", help="show the containers of a lab")
@@ -29,7 +30,7 @@ def main() -> int:
         if options.command == "setup":
             system.setup()
         elif options.command == "up":
-            labs.up(options.name, dict(options.hosts))
+            labs.up(options.name, dict(options.hosts), options.provider)
         elif options.command == "down":
             labs.down(options.name, options.hosts)
         else:

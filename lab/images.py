@@ -14,6 +14,8 @@ from . import STATE, LabError, step
 from .host import podman
 
 PROVIDER = "provider"
+# Needs nothing but Python.
+SCRIPTED = "trixie"
 ATTEMPTS = 3
 
 

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import STATE, LabError, certificates, images, provider, step, system
+from . import STATE, LabError, certificates, images, provider, scripted, step, system
 from .host import exec, podman
 from .images import KINDS
 
@@ -18,8 +18,14 @@ HOST = re.compile(rf"{NAME.pattern}(?:\.{NAME.pattern})*")
 
 BOOT_SECONDS = 60
 
+# What may be the mail provider of a lab: its image, its names and its switches.
+PROVIDERS: dict[str, tuple[str, tuple[str, ...], type[provider.Provider | scripted.Scripted]]] = {
+    "provider": (images.PROVIDER, provider.NAMES, provider.Provider),
+    "scripted": (images.SCRIPTED, scripted.NAMES, scripted.Scripted),
+}
 
-def up(name: str, hosts: dict[str, str]) -> None:
+
+def up(name: str, hosts: dict[str, str], provider_kind: str = "provider") -> None:
     """Bring up the lab with these hosts (HOST: KIND); what is up already stays as it is."""
     _check_names(name, *hosts)
     choice = [kind for kind in KINDS if kind != images.PROVIDER]
@@ -29,13 +35,14 @@ def up(name: str, hosts: dict[str, str]) -> None:
         if host == "provider":
             raise LabError("a host cannot be called provider: that is the lab's mail provider")
     system.setup()
-    wanted = {"provider": images.PROVIDER} | hosts
+    image, names, switches = PROVIDERS[provider_kind]
+    wanted = {"provider": image} | hosts
     present = {container["Names"][0]: container for container in _containers(name)}
     for host, kind in wanted.items():
         _check_image(name, host, kind, present.get(f"{name}-{host}"))
     missing = {host: kind for host, kind in wanted.items() if f"{name}-{host}" not in present}
     images.build_missing(set(missing.values()))
-    certificates.create(name, provider.NAMES)
+    certificates.create(name, names)
     _create_network(name)
 
     def start(host: str) -> None:
@@ -43,12 +50,12 @@ def up(name: str, hosts: dict[str, str]) -> None:
         running = container is not None and container["State"] == "running"
         with step(f"{name}-{host} ({wanted[host]}) {'was up' if running else 'is up'}"):
             if container is None:
-                _create(name, host, wanted[host])
+                _create(name, host, wanted[host], names if host == "provider" else ())
             elif not running:
                 podman("start", f"{name}-{host}")
             _wait_for_boot(f"{name}-{host}", wanted[host])
             if host == "provider":
-                provider.Provider(name).reset()
+                switches(name).reset()
             else:
                 _trust(name, f"{name}-{host}")
 
@@ -119,8 +126,7 @@ def _create_network(name: str) -> None:
             podman("network", "create", "--label", f"{LABEL}={name}", name)
 
 
-def _create(name: str, host: str, kind: str) -> None:
-    names = provider.NAMES if host == "provider" else ()
+def _create(name: str, host: str, kind: str, names: tuple[str, ...]) -> None:
     aliases = [option for alias in names for option in ("--network-alias", alias)]
     options = ["--name", f"{name}-{host}", "--hostname", host, "--label", f"{LABEL}={name}"]
     podman("run", "--detach", *options, "--network", name, *aliases, images.reference(kind))
@@ -148,7 +154,7 @@ def _wait_for_boot(container: str, kind: str) -> None:
 
 
 def _trust(name: str, container: str) -> None:
-    authority = (certificates.create(name, provider.NAMES) / "ca.pem").read_text()
+    authority = (STATE / name / "ca.pem").read_text()
     # Where Debian and Alpine, RHEL and Fedora, Arch, and openSUSE look for more authorities.
     script = """
         for folder in /usr/local/share/ca-certificates /etc/pki/ca-trust/source/anchors \\
