@@ -1140,6 +1140,16 @@ TABLE = (
             "host, set smarthost_rewrite to all."
         ),
     ),
+    Entry(
+        key="greylisted",
+        kind="temporary",
+        says=("Greylist", "Graylist"),
+        cause=(
+            "The server turns away each first mail from a sender whom it does not know yet, because spam rarely comes "
+            "twice (greylisting)."
+        ),
+        remedy="Wait: Postfix tries again by itself, and mostly the second attempt passes, some minutes later.",
+    ),
     # ---- Postfix: login --------------------------------------------------------------------------------------------
     Entry(
         key="sasl-no-mechanism",

@@ -768,6 +768,21 @@ SASL = {
         "sender-refused",
     ),
     "relaying denied": (None, said("550 5.7.1 Relaying denied", "RCPT TO"), "not-logged-in"),
+    "greylisting, Postgrey": (
+        None,
+        said(
+            "450 4.2.0 <you@example.net>: Recipient address rejected: Greylisted, see "
+            "http://postgrey.schweikert.ch/help/example.net.html",
+            "RCPT TO",
+        ),
+        "greylisted",
+    ),
+    "greylisting, American": (None, said("451 4.7.1 Graylisted, try again later", "RCPT TO"), "greylisted"),
+    "greylisting, Exim": (
+        "mailbox_org",
+        said("451 Greylisting in action, please come back later", "RCPT TO"),
+        "greylisted",
+    ),
 }
 
 TLS = {
