@@ -7,6 +7,7 @@ are the ones that mail will meet.
 from __future__ import annotations
 
 import base64
+import re
 import smtplib
 import socket
 import ssl
@@ -51,13 +52,15 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
         session = _connect(account)
     except _Ended as end:
         return end.outcome
+    step = "logging in"
     try:
         _authenticate(session, account)
+        step = f"sending as {account['sender']}"
         _announce_sender(session, account)
     except _Ended as end:
         return end.outcome
-    except (smtplib.SMTPException, OSError) as error:
-        return Outcome(UNDECIDED, "after connecting", str(error) or type(error).__name__)
+    except (smtplib.SMTPException, OSError):
+        return Outcome(UNDECIDED, step, _lost(account))
     finally:
         _leave(session)
     return Outcome(ACCEPTED)
@@ -81,10 +84,10 @@ def _connect(account: Mapping[str, Any]) -> smtplib.SMTP:
     session: smtplib.SMTP | None = None
     try:
         if account["tls"] == "implicit":
-            return _greeted(
-                smtplib.SMTP_SSL(host, port, local_hostname=account["helo"], timeout=SECONDS, context=context)
-            )
-        session = _greeted(smtplib.SMTP(host, port, local_hostname=account["helo"], timeout=SECONDS))
+            session = smtplib.SMTP_SSL(host, port, local_hostname=account["helo"], timeout=SECONDS, context=context)
+            return _greeted(session)
+        session = smtplib.SMTP(host, port, local_hostname=account["helo"], timeout=SECONDS)
+        _greeted(session)
         if not session.has_extn("starttls"):
             raise _Ended(REFUSED, "asking for TLS", f"TLS is required, but was not offered by host {host}")
         code, said = session.starttls(context=context)
@@ -98,9 +101,19 @@ def _connect(account: Mapping[str, Any]) -> smtplib.SMTP:
     except smtplib.SMTPResponseException as error:
         raise _Ended(_verdict(error.smtp_code), step, _text(error.smtp_code, error.smtp_error)) from error
     except socket.gaierror as error:
-        raise _Ended(UNDECIDED, f"looking up {host}", str(error)) from error
+        raise _Ended(UNDECIDED, f"looking up {host}", _reason(error)) from error
     except (smtplib.SMTPException, OSError) as error:
-        raise _Ended(UNDECIDED, step, str(error) or type(error).__name__) from error
+        # Before there is a session, the server has not greeted.
+        raise _Ended(UNDECIDED, step, _lost(account) if session else _reason(error)) from error
+
+
+def _lost(account: Mapping[str, Any]) -> str:
+    # In Postfix' words, because the same means the same.
+    return f"lost connection with {account['host']}"
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", "") or error) or type(error).__name__
 
 
 def _greeted(session: smtplib.SMTP) -> smtplib.SMTP:
@@ -147,7 +160,10 @@ def _verdict(code: int) -> str:
 
 def _text(code: int, said: bytes | str) -> str:
     text = said.decode("utf-8", errors="replace") if isinstance(said, bytes) else said
-    return f"{code} {' '.join(text.split())}"
+    first, *others = text.split("\n")
+    # Each line of a reply begins with the same code.
+    others = [re.sub(r"^[245]\.\d{1,3}\.\d{1,3}\s", "", line) for line in others]
+    return f"{code} {' '.join(' '.join([first, *others]).split())}"
 
 
 def _base64(text: bytes) -> str:
@@ -172,7 +188,9 @@ OPTIONS: dict[str, Any] = {
 
 def sentence(outcome: Outcome, account: Mapping[str, Any]) -> str:
     """What came of a login that was not accepted, for people: what happened, why, what to do."""
-    host, said = account["host"], outcome.said.replace(account["password"], "********")
+    host, said = account["host"], outcome.said
+    if account["password"]:
+        said = said.replace(account["password"], "********")
     if outcome.verdict == REFUSED:
         what = f"{host} was not satisfied while {outcome.step}: {said}."
         default = "The old configuration stays."
