@@ -10,26 +10,35 @@ import json
 import os
 import re
 import shutil
-import smtplib
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.homelab.mail.plugins.module_utils import configuration, diagnosis, login, services
+from ansible_collections.homelab.mail.plugins.module_utils import configuration, diagnosis, services
+
+if TYPE_CHECKING:
+    from ansible_collections.homelab.mail.plugins.module_utils import login
 
 CONFIG_DIRECTORY = "/etc/postfix"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 SETTINGS = "settings.json"
 # Mail that waits for longer than this is a fault; Postfix tries again after five minutes first.
 STUCK_SECONDS = 900
 # These do not pass by waiting.
 LASTING = ("login", "sender", "certificate", "tls", "policy", "account", "configuration")
+# Mail that was given up is lost to whoever waits for it, also where the next one may pass.
+LASTING_FOR_RETURNED = (*LASTING, "limit")
+RETURNED = ("bounced", "expired")
+NO_RELAY = "Postfix has no relayhost: this host is not configured as a smart host"
+START_IT = "Start Postfix, or run the playbook again."
+DIGIT = re.compile(r"\d")
+SUSPENDED = "delivery temporarily suspended: "
 TEST_SECONDS = 60
 # Reasons that are shown; an outage has one or two.
 REASONS = 5
@@ -37,7 +46,7 @@ REASONS = 5
 
 def run(*argv: str) -> tuple[int, str, str]:
     """Status, output and errors of a program of the system; 127 where it is not there."""
-    path = shutil.which(argv[0], path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin")
+    path = shutil.which(argv[0], path=PATH)
     if path is None:
         return 127, "", f"{argv[0]} is not installed"
     done = subprocess.run(
@@ -71,52 +80,59 @@ def values(*names: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _equals, value in (line.partition("=") for line in out.splitlines())}
 
 
-def listening(interfaces: str) -> dict[str, str]:
+def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
     """Address -> its greeting on port 25, or why there is none."""
     named = re.findall(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*", interfaces)
     found = {}
     for address in named or ["127.0.0.1", "::1"]:
         try:
-            with socket.create_connection((address, 25), timeout=5) as connection:
+            with socket.create_connection((address, 25), timeout=seconds) as connection:
                 found[address] = connection.recv(512).decode(errors="replace").strip()
                 connection.sendall(b"QUIT\r\n")
         except OSError as error:
-            found[address] = str(error)
+            found[address] = error.strerror or str(error)
     return found
 
 
 def queue(provider: str | None, now: float) -> dict[str, Any]:
     """What waits, for how long, and why: the reasons with what they mean, the most frequent first."""
-    path = shutil.which("postqueue", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "postqueue"
+    path = shutil.which("postqueue", path=PATH)
+    if path is None:
+        return {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": [], "unreadable": "Postfix is not installed"}
     count, size, oldest = 0, 0, now
     reasons: Counter[str] = Counter()
     # Line by line: the queue may be long.
-    with subprocess.Popen([path, "-j"], stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as process:
+    with subprocess.Popen(
+        [path, "-j"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
+    ) as process:
         for line in process.stdout or ():
             mail = json.loads(line)
             count += 1
             size += mail["message_size"]
             oldest = min(oldest, mail["arrival_time"])
             reasons.update({recipient.get("delay_reason", "") for recipient in mail["recipients"]} - {""})
-    return {
+    result = {
         "messages": count,
         "bytes": size,
         "oldest_seconds": int(now - oldest),
         "reasons": _explained(reasons, provider),
     }
+    if process.returncode != 0:
+        result["unreadable"] = "only root may read it while Postfix is down"
+    return result
 
 
 def _explained(reasons: Counter[str], provider: str | None) -> list[dict[str, Any]]:
     """Reasons with what they mean; those that mean the same are one."""
     alike: dict[str, dict[str, Any]] = {}
-    for reason, count in reasons.most_common():
+    for text, count in reasons.most_common():
+        # What follows is why Postfix makes a pause with the server, and the reason of others that wait.
+        reason = text[len(SUSPENDED) :] if text.startswith(SUSPENDED) else text
         # Ten thousand mails are told the same with other numbers and addresses in it.
-        shape = re.sub(r"\S*\d\S*", "…", reason)
-        if shape in alike:
-            alike[shape]["messages"] += count
-        else:
-            alike[shape] = {"messages": count, "reason": reason}
-    return [{**item, **explained(item["reason"], provider)} for item in list(alike.values())[:REASONS]]
+        shape = " ".join("…" if DIGIT.search(word) else word for word in reason.split())
+        alike.setdefault(shape, {"messages": 0, "reason": reason})["messages"] += count
+    most = sorted(alike.values(), key=lambda item: -item["messages"])[:REASONS]
+    return [{**item, **explained(item["reason"], provider)} for item in most]
 
 
 def explained(text: str, provider: str | None) -> dict[str, str]:
@@ -165,26 +181,35 @@ def status() -> dict[str, Any]:
     now = time.time()
     ours = settings()
     provider = ours.get("provider")
-    manager = services.manager(ours.get("service_manager", ""), run)
+    result: dict[str, Any] = {}
+    # A long queue takes most of the time, and most of that passes in Postfix.
+    asking = threading.Thread(target=lambda: result.update(queue=queue(provider, now)))
+    asking.start()
     parameters = values("inet_interfaces", "relayhost", "myhostname")
     answers = listening(parameters.get("inet_interfaces", ""))
     up = [address for address, greeting in answers.items() if greeting.startswith("220")]
-    result: dict[str, Any] = {
+    result.update({
         "host": parameters.get("myhostname", ""),
         "provider": ours.get("name", ""),
         "relayhost": parameters.get("relayhost", ""),
         "running": bool(up),
         "listening": up,
-        "queue": queue(provider, now),
         "last_delivery": None,
         "last_failure": None,
-    }
+        # The last mail that was tried has come back, for a reason that concerns the next one, too.
+        "returned": False,
+    })  # fmt: skip
+    manager = services.manager(ours.get("service_manager", ""), run)
     for delivery in deliveries(manager):
-        key = "last_delivery" if delivery["status"] == "sent" else "last_failure"
-        if result[key] is None:
-            result[key] = {**delivery, **({} if key == "last_delivery" else explained(delivery["said"], provider))}
+        if delivery["status"] == "sent":
+            result["last_delivery"] = result["last_delivery"] or delivery
+        elif not result["last_failure"]:
+            failure = {**delivery, **explained(delivery["said"], provider)}
+            lasting = failure["status"] in RETURNED and failure.get("kind") in LASTING_FOR_RETURNED
+            result.update(last_failure=failure, returned=lasting and not result["last_delivery"])
         if result["last_delivery"] and result["last_failure"]:
             break
+    asking.join()
     result["problems"] = problems(result, answers)
     result["healthy"] = not result["problems"]
     return result
@@ -194,16 +219,19 @@ def problems(found: dict[str, Any], answers: dict[str, str]) -> list[str]:
     """What is wrong, in sentences; nothing where mail leaves."""
     wrong = []
     if not found["relayhost"]:
-        wrong.append("Postfix has no relayhost: this host is not configured as a smart host.")
+        wrong.append(f"{NO_RELAY}.")
     if not found["running"]:
         said = "; ".join(f"{address} port 25: {answer}" for address, answer in answers.items())
-        wrong.append(f"Postfix does not answer ({said}). Start it, or run the playbook again.")
+        wrong.append(f"Postfix does not answer ({said}). {START_IT}")
     waiting = found["queue"]
     if waiting["oldest_seconds"] > STUCK_SECONDS:
         wrong.append(f"Mail has waited for {span(waiting['oldest_seconds'])}.")
     lasting = next((item for item in waiting["reasons"] if item.get("kind") in LASTING), None)
     if lasting:
         wrong.append(lasting["cause"])
+    if found["returned"]:
+        failure = found["last_failure"]
+        wrong.append(f"The last mail was returned to its sender. {failure['cause']} {failure['remedy']}")
     return wrong
 
 
@@ -212,15 +240,25 @@ def problems(found: dict[str, Any], answers: dict[str, str]) -> list[str]:
 
 def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
     """Send a mail and follow it to the provider's reply, or to the reason why there is none yet."""
+    # Not above: what speaks SMTP takes as long to load as all the rest of a status.
+    import smtplib  # noqa: PLC0415
+    from email.message import EmailMessage  # noqa: PLC0415
+    from email.utils import formatdate, make_msgid  # noqa: PLC0415
+
     ours = settings()
     manager = services.manager(ours.get("service_manager", ""), run)
     parameters = values("inet_interfaces", "myhostname")
     mark = manager.mark()
     end = time.monotonic() + seconds
-    answers = listening(parameters.get("inet_interfaces", ""))
+
+    def left() -> float:
+        return max(0.1, end - time.monotonic())
+
+    answers = listening(parameters.get("inet_interfaces", ""), min(5, seconds))
     address = next((address for address, greeting in answers.items() if greeting.startswith("220")), None)
     if address is None:
-        return {"status": "not handed in", "said": "; ".join(f"{a}: {s}" for a, s in answers.items())}
+        said = "; ".join(f"{address} port 25: {answer}" for address, answer in answers.items())
+        return {"status": "not handed in", "said": said, "cause": "Postfix does not answer.", "remedy": START_IT}
     mail = EmailMessage()
     host = parameters.get("myhostname", socket.gethostname())
     mail["Subject"] = f"Test mail from {host}"
@@ -228,21 +266,38 @@ def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
     mail["Message-ID"] = make_msgid(domain=host)
     mail.set_content(f"This mail shows that {host} can send mail through {ours.get('name', 'its relay')}.\n")
     try:
-        with smtplib.SMTP(address, 25, local_hostname="localhost", timeout=seconds) as session:
+        with smtplib.SMTP(address, 25, local_hostname="localhost", timeout=left()) as session:
             session.ehlo()
-            for code, said in (session.mail(f"root@{host}"), session.rcpt(to), session.data(mail.as_bytes())):
+            for command, argument in (("mail", f"root@{host}"), ("rcpt", to), ("data", mail.as_bytes())):
+                if session.sock:
+                    session.sock.settimeout(left())
+                code, answer = getattr(session, command)(argument)
                 if code >= 300:
-                    return _outcome("refused", f"{code} {said.decode(errors='replace')}", ours)
+                    return _outcome("refused", f"{code} {answer.decode(errors='replace')}", ours)
     except (OSError, smtplib.SMTPException) as error:
         return _outcome("not handed in", str(error), ours)
-    identifier = said.decode(errors="replace").rpartition(" ")[2]
+    identifier = answer.decode(errors="replace").rpartition(" ")[2]
+    asked_again = False
     while time.monotonic() < end:
-        for line in manager.log(mark):
-            found = re.search(rf"\b{re.escape(identifier)}: to=.*? relay=([^,]+),.* status=(\w+) \((.*)\)\s*$", line)
-            if found:
-                return {**_outcome(found.group(2), found.group(3), ours), "id": identifier, "relay": found.group(1)}
+        found = _last_word(manager.log(mark), identifier)
+        if found and found["said"].startswith(SUSPENDED):
+            # Postfix makes a pause with the server and did not ask it: that is what others were told some time ago.
+            if not asked_again:
+                run("postqueue", "-i", identifier)
+            asked_again = True
+        elif found:
+            return {**found, **_outcome(found["status"], found["said"], ours), "id": identifier}
         time.sleep(0.2)
     return {**_outcome("waiting", f"the provider has not answered within {seconds:g} s", ours), "id": identifier}
+
+
+def _last_word(lines: list[str], identifier: str) -> dict[str, str]:
+    """What the log says last of a mail; nothing where it says nothing yet."""
+    for line in reversed(lines):
+        found = re.search(rf"\b{re.escape(identifier)}: to=.*? relay=([^,]+),.* status=(\w+) \((.*)\)\s*$", line)
+        if found:
+            return {"relay": found.group(1), "status": found.group(2), "said": found.group(3)}
+    return {}
 
 
 def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:
@@ -251,13 +306,18 @@ def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:
 
 def try_login() -> tuple[login.Outcome, dict[str, Any]]:
     """The login as Postfix makes it, tried as the role does."""
+    from ansible_collections.homelab.mail.plugins.module_utils import login  # noqa: PLC0415
+
     ours = settings()
     parameters = values(
         "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_password_maps",
         "myhostname",
     )  # fmt: skip
-    relay = re.fullmatch(r"\[?([^\]]+?)\]?(?::(\d+))?", parameters["relayhost"])
-    host, port = (relay.group(1), int(relay.group(2) or 25)) if relay else ("", 25)
+    relay = re.fullmatch(r"\[?([^\]]+?)\]?(?::(\d+))?", parameters.get("relayhost", ""))
+    if not relay:
+        nowhere = {"provider": "custom", "host": "the relay", "password": ""}
+        return login.Outcome(login.UNDECIDED, "looking the relay up", NO_RELAY), nowhere
+    host, port = relay.group(1), int(relay.group(2) or 25)
     _code, found, error = run("postmap", "-q", parameters["relayhost"], parameters["smtp_sasl_password_maps"])
     username, _colon, password = found.rstrip("\n").partition(":")
     account = {
@@ -303,10 +363,11 @@ def show(found: dict[str, Any], now: float) -> str:
     ports = " and ".join(f"[{address}]" if ":" in address else address for address in found["listening"])
     waiting = found["queue"]
     amount = f"{waiting['messages']} mail{'s' if waiting['messages'] != 1 else ''}"
+    empty = waiting.get("unreadable", "empty")
     rows = [
         ("Postfix", f"up, listens on {ports} port 25" if found["running"] else "does not answer on port 25"),
         ("Relay", " ".join(filter(None, [found["provider"], found["relayhost"]])) or "none"),
-        ("Queue", f"{amount}, the oldest for {span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty"),
+        ("Queue", f"{amount}, the oldest for {span(waiting['oldest_seconds'])}" if waiting["messages"] else empty),
         ("Last sent", _delivery(found["last_delivery"], now)),
         ("Last failed", _delivery(found["last_failure"], now)),
     ]
@@ -314,9 +375,8 @@ def show(found: dict[str, Any], now: float) -> str:
     lines += [f"  {name:<13}{text}" for name, text in rows]
     for reason in waiting["reasons"]:
         lines += ["", f"{reason['messages']} waiting: {reason['reason']}", *_meaning(reason)]
-    if not waiting["reasons"]:
-        lines += [f"\n{problem}" for problem in found["problems"]]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    return "\n\n".join([text, *(problem for problem in found["problems"] if problem not in text)])
 
 
 def _delivery(delivery: dict[str, Any] | None, now: float) -> str:
@@ -355,6 +415,9 @@ def _status(given: argparse.Namespace) -> int:
 
 
 def _test(given: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        print("Only root may read in the log what became of a mail. Run: sudo smarthost test …", file=sys.stderr)
+        return 2
     if not given.json:
         print(f"Sending a mail to {given.to} …", flush=True)
     outcome = send_test(given.to, given.timeout)
@@ -365,11 +428,13 @@ def _test(given: argparse.Namespace) -> int:
     else:
         print("\n".join([f"It was not sent ({outcome['status']}): {outcome['said']}", *_meaning(outcome)]))
         if "id" in outcome and outcome["status"] != "bounced":
-            print("  It waits in the queue, and Postfix goes on trying.")
+            print("  It waits in the queue, and Postfix goes on trying; smarthost status says how that goes.")
     return 0 if outcome["status"] == "sent" else 1
 
 
 def _login(_given: argparse.Namespace) -> int:
+    from ansible_collections.homelab.mail.plugins.module_utils import login  # noqa: PLC0415
+
     if os.geteuid() != 0:
         print("Only root may read the login. Run: sudo smarthost login", file=sys.stderr)
         return 2
@@ -378,5 +443,6 @@ def _login(_given: argparse.Namespace) -> int:
         print(f"{account['host']} accepts the login of {account['username']}.")
         return 0
     said = login.sentence(outcome, account)
-    print(said[0].upper() + said[1:])
+    # A refusal begins with the name of a host.
+    print(said if outcome.verdict == login.REFUSED else said[0].upper() + said[1:])
     return 1

@@ -18,6 +18,14 @@ WRONG_PASSWORD = (
 NOW = 1795255200.0
 
 
+LINES = [
+    f"{NOW:.6f} nas postfix/smtp[7]: 4F5A1B2C3D: to=<you@example.com>, orig_to=<root>, "
+    "relay=smtp.fastmail.com[1.2.3.4]:465, delay=1, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 9A)",
+    f"{NOW - 60:.6f} nas postfix/smtp[7]: 4F5A0B2C3D: to=<you@example.com>, relay=none, delay=1, "
+    "dsn=4.4.1, status=deferred (connect to smtp.fastmail.com[1.2.3.4]:465: Connection refused)",
+]
+
+
 def state(**given: Any) -> dict[str, Any]:
     """A healthy host, with something else."""
     healthy: dict[str, Any] = {
@@ -29,6 +37,7 @@ def state(**given: Any) -> dict[str, Any]:
         "queue": {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": []},
         "last_delivery": None,
         "last_failure": None,
+        "returned": False,
         "problems": [],
         "healthy": True,
     }
@@ -40,6 +49,17 @@ def test_reasons_that_differ_in_numbers_alone_are_one() -> None:
     first, second = smarthost._explained(reasons, "fastmail")
     assert (first["messages"], first["key"]) == (5, "fastmail-login-refused")
     assert second == {"messages": 1, "reason": "something else"}
+
+
+def test_who_waits_behind_a_pause_waits_for_the_same_reason() -> None:
+    reasons = Counter({f"delivery temporarily suspended: {WRONG_PASSWORD}": 18, WRONG_PASSWORD: 2})
+    (found,) = smarthost._explained(reasons, "fastmail")
+    assert (found["messages"], found["reason"]) == (20, WRONG_PASSWORD)
+
+
+def test_a_pause_without_a_known_reason_is_still_shown() -> None:
+    (found,) = smarthost._explained(Counter({"delivery temporarily suspended: something else": 1}), "fastmail")
+    assert found == {"messages": 1, "reason": "something else"}
 
 
 def test_the_reason_is_shown_with_its_remedy() -> None:
@@ -68,17 +88,56 @@ def test_what_is_wrong_is_a_sentence(given: dict[str, Any], problem: str) -> Non
     assert problem in found
 
 
+def test_a_mail_that_came_back_is_a_problem_with_its_remedy() -> None:
+    returned = {"returned": True, "last_failure": {"cause": "Refused.", "remedy": "Do this.", "said": "550", "time": 0}}
+    assert smarthost.problems(state(**returned), {}) == ["The last mail was returned to its sender. Refused. Do this."]
+
+
+def test_every_problem_is_shown_once() -> None:
+    reasons = smarthost._explained(Counter({WRONG_PASSWORD: 3}), "fastmail")
+    queue = {"messages": 3, "bytes": 9, "oldest_seconds": 4000, "reasons": reasons}
+    found = state(queue=queue, running=False, listening=[])
+    found["problems"] = smarthost.problems(found, {"127.0.0.1": "Connection refused"})
+    text = smarthost.show(found, NOW)
+    assert text.count("Fastmail refused the login") == 1
+    assert text.count("Start Postfix, or run the playbook again.") == 1
+
+
+def test_a_queue_that_cannot_be_read_is_not_empty() -> None:
+    queue = {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": [], "unreadable": "only root may read it"}
+    text = smarthost.show(state(queue=queue, running=False, listening=[]), NOW)
+    assert "Queue        only root may read it" in text
+
+
+def told(host_log: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the state is after such a log, the last line first."""
+    monkeypatch.setattr(smarthost, "settings", lambda: {"provider": "fastmail", "service_manager": "systemd"})
+    monkeypatch.setattr(smarthost, "values", lambda *names: {"relayhost": "[smtp.fastmail.com]:465"})
+    monkeypatch.setattr(smarthost, "listening", lambda interfaces: {"127.0.0.1": "220 nas.lan"})
+    monkeypatch.setattr(smarthost, "queue", lambda provider, now: state()["queue"])
+    monkeypatch.setattr(smarthost, "run", lambda *argv: (0, "\n".join(host_log), ""))
+    return smarthost.status()
+
+
+def test_what_came_back_counts_until_a_mail_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = "551 5.7.1 Not authorised to send from this header address"
+    bounced = LINES[1].replace("deferred", "bounced").replace("connect to ", f"host smtp.fastmail.com said: {reply} ")
+    assert not told([bounced, LINES[0]], monkeypatch)["healthy"]
+    assert told([LINES[0], bounced], monkeypatch)["healthy"]
+    # One address that does not exist says nothing of the next mail.
+    unknown = bounced.replace(reply, "550 5.1.1 no such user").partition(": Connection refused")[0] + ")"
+    assert told([unknown, LINES[0]], monkeypatch)["healthy"]
+
+
+def test_the_last_word_on_a_mail_counts() -> None:
+    again = LINES[0].replace("4F5A1B2C3D", "4F5A0B2C3D")
+    assert smarthost._last_word([LINES[1], again], "4F5A0B2C3D")["status"] == "sent"
+    assert smarthost._last_word(LINES[:1], "4F5A0B2C3D") == {}
+
+
 def test_mail_that_waits_for_a_moment_is_no_problem() -> None:
     reasons = smarthost._explained(Counter({"connect to smtp.fastmail.com[…]:465: Connection refused": 1}), "fastmail")
     assert smarthost.problems(state(queue={"oldest_seconds": 60, "reasons": reasons}), {}) == []
-
-
-LINES = [
-    f"{NOW:.6f} nas postfix/smtp[7]: 4F5A1B2C3D: to=<you@example.com>, orig_to=<root>, "
-    "relay=smtp.fastmail.com[1.2.3.4]:465, delay=1, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 9A)",
-    f"{NOW - 60:.6f} nas postfix/smtp[7]: 4F5A0B2C3D: to=<you@example.com>, relay=none, delay=1, "
-    "dsn=4.4.1, status=deferred (connect to smtp.fastmail.com[1.2.3.4]:465: Connection refused)",
-]
 
 
 def test_deliveries_are_read_from_the_journal() -> None:
