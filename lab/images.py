@@ -7,10 +7,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import STATE, LabError, step
+from . import STATE, LabError, mac, step
 from .host import podman
 
 SUITES = ("bullseye", "bookworm", "trixie", "forky", "sid")
+MAC = "mac"
 PROVIDER = "provider"
 ATTEMPTS = 3
 PROVIDER_SUITE = "trixie"
@@ -28,8 +29,9 @@ PROVIDER_PACKAGES = ["systemd", "systemd-sysv", "dbus", "postfix", "dovecot-core
 
 
 def reference(kind: str) -> str:
-    """The image of a suite or of the provider."""
-    return f"localhost/homelab-mail-{kind}"
+    """The image of a suite, of the Mac or of the provider."""
+    tag = f":{mac.version()}" if kind == MAC else ""
+    return f"localhost/homelab-mail-{kind}{tag}"
 
 
 def build_missing(kinds: set[str]) -> None:
@@ -53,6 +55,8 @@ def _build(kind: str) -> None:
         disable = 'systemctl --root="$1" disable postfix dovecot'
         options, suite = [f"--customize-hook={disable}"], PROVIDER_SUITE
         packages = PROVIDER_PACKAGES
+    elif kind == MAC:
+        options, suite, packages = mac.HOOKS, mac.SUITE, mac.PACKAGES
     else:
         options, suite, packages = [], kind, HOST_PACKAGES
     with step(f"image {kind}"), tempfile.TemporaryDirectory() as folder:
@@ -76,7 +80,7 @@ def _build(kind: str) -> None:
                 + "\n".join(lines or done.stderr.splitlines()[-10:])
                 + "\nIs the Debian mirror reachable from here?"
             )
-        boot = 'CMD ["/sbin/init"]'
+        boot = f'CMD ["/sbin/{"launchd" if kind == MAC else "init"}"]'
         podman("import", "--quiet", "--change", boot, str(archive), reference(kind))
 
 

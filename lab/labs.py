@@ -9,7 +9,7 @@ from typing import Any
 
 from . import STATE, LabError, certificates, images, provider, step, system
 from .host import exec, podman
-from .images import SUITES
+from .images import MAC, SUITES
 
 # Containers and networks of a lab are found by this label only: what has none is never touched.
 LABEL = "homelab-mail-lab"
@@ -23,8 +23,8 @@ def up(name: str, hosts: dict[str, str]) -> None:
     """Bring up the lab with these hosts (HOST: SUITE); what is up already stays as it is."""
     _check_names(name, *hosts)
     for host, suite in hosts.items():
-        if suite not in SUITES:
-            raise LabError(f"{host}={suite}: no such suite; there are {', '.join(SUITES)}")
+        if suite not in (*SUITES, MAC):
+            raise LabError(f"{host}={suite}: no such suite; there are {', '.join(SUITES)} and {MAC}")
         if host == "provider":
             raise LabError("a host cannot be called provider: that is the lab's mail provider")
     system.setup()
@@ -45,11 +45,11 @@ def up(name: str, hosts: dict[str, str]) -> None:
                 _create(name, host, wanted[host])
             elif not running:
                 podman("start", f"{name}-{host}")
-            _wait_for_boot(f"{name}-{host}")
+            _wait_for_boot(f"{name}-{host}", wanted[host])
             if host == "provider":
                 provider.Provider(name).reset()
             else:
-                _trust(name, f"{name}-{host}")
+                _trust(name, f"{name}-{host}", wanted[host])
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(start, wanted))
@@ -71,6 +71,17 @@ def down(name: str, hosts: list[str]) -> None:
         if _network_exists(name):
             podman("network", "rm", name)
         shutil.rmtree(STATE / name, ignore_errors=True)
+
+
+def reboot(name: str, host: str) -> None:
+    """Stop and start a host, as a reboot does: what nobody starts at boot is gone afterwards."""
+    _check_names(name, host)
+    container = next((found for found in _containers(name) if found["Names"][0] == f"{name}-{host}"), None)
+    if container is None:
+        raise LabError(f"the lab {name} has no {host}")
+    with step(f"rebooted {name}-{host}"):
+        podman("restart", f"{name}-{host}")
+        _wait_for_boot(f"{name}-{host}", _kind(container["Image"]))
 
 
 def status(name: str) -> None:
@@ -121,16 +132,19 @@ def _create_network(name: str) -> None:
 def _create(name: str, host: str, kind: str) -> None:
     names = provider.NAMES if host == "provider" else ()
     aliases = [option for alias in names for option in ("--network-alias", alias)]
-    options = ["--name", f"{name}-{host}", "--hostname", host, "--label", f"{LABEL}={name}"]
+    hostname = f"{host}.local" if kind == MAC else host
+    options = ["--name", f"{name}-{host}", "--hostname", hostname, "--label", f"{LABEL}={name}"]
     podman("run", "--detach", *options, "--network", name, *aliases, images.reference(kind))
 
 
-def _wait_for_boot(container: str) -> None:
+def _wait_for_boot(container: str, kind: str) -> None:
     deadline = time.monotonic() + BOOT_SECONDS
+    # Both fail until PID 1 answers. systemd says "running" or "degraded" when all units are started.
+    ask = ["launchctl", "print", "system"] if kind == MAC else ["systemctl", "is-system-running", "--wait"]
     while True:
-        # Fails until systemd answers; says "running" or "degraded" when all units are started.
-        done = exec(container, "systemctl", "is-system-running", "--wait", check=False)
-        if (state := done.stdout.strip()) == "running":
+        done = exec(container, *ask, check=False)
+        state = done.stdout.strip()
+        if state == "running" or (kind == MAC and done.returncode == 0):
             return
         if state == "degraded":
             units = exec(container, "systemctl", "--failed", "--plain", "--no-legend").stdout
@@ -139,18 +153,26 @@ def _wait_for_boot(container: str) -> None:
         if time.monotonic() > deadline:
             logs = podman("logs", "--tail", "5", container, check=False)
             raise LabError(
-                f"systemd in {container} did not start in {BOOT_SECONDS} s: "
+                f"{container} did not boot in {BOOT_SECONDS} s: "
                 f"{state or done.stderr.strip()}\n{logs.stdout}{logs.stderr}"
                 f"More: podman logs {container}"
             )
         time.sleep(0.1)
 
 
-def _trust(name: str, container: str) -> None:
+def _trust(name: str, container: str, kind: str) -> None:
     authority = (certificates.create(name, provider.NAMES) / "ca.pem").read_text()
-    script = """
-        file=/usr/local/share/ca-certificates/lab.crt
-        cat >/run/lab.crt
-        cmp -s /run/lab.crt $file || { cp /run/lab.crt $file; update-ca-certificates; }
-    """
+    if kind == MAC:
+        script = """
+            file=/etc/ssl/cert.pem
+            [ -e $file.apple ] || cp $file $file.apple
+            cat $file.apple - >$file.new
+            mv $file.new $file
+        """
+    else:
+        script = """
+            file=/usr/local/share/ca-certificates/lab.crt
+            cat >/run/lab.crt
+            cmp -s /run/lab.crt $file || { cp /run/lab.crt $file; update-ca-certificates; }
+        """
     exec(container, "sh", "-euc", script, input=authority)
