@@ -56,6 +56,11 @@ mv /usr/sbin/postconf /usr/libexec/stand-in/
 install -m 755 postconf.py /usr/libexec/stand-in/
 install -m 644 parameters.txt /usr/libexec/stand-in/
 ln -s /usr/libexec/stand-in/postconf.py /usr/sbin/postconf
+mkdir /usr/libexec/stand-in/guarded
+for path in /usr/libexec/postfix/master /usr/sbin/postfix /usr/sbin/postmap; do
+    mv $path /usr/libexec/stand-in/guarded/
+    install -m 755 guard.sh $path
+done
 # Of these 3.2.2 has nothing.
 # shellcheck disable=SC2016 # the quotes are sed's
 sed -i -e 's/^start|start-fg)/start)/' -e 's/^logrotate)/not-in-3.2)/' -e 's/maillog_file=`.*`/maillog_file=/' \
@@ -67,8 +72,10 @@ cp /etc/postfix/main.cf /etc/postfix/main.cf.proto
 install -m 644 com.apple.postfix.master.plist /System/Library/LaunchDaemons/
 chgrp 28 /usr/sbin/postdrop /usr/sbin/postqueue
 chmod 2755 /usr/sbin/postdrop /usr/sbin/postqueue
-mkdir -p /usr/lib/sasl2
-mv /usr/lib/*-linux-gnu/sasl2/* /usr/lib/sasl2/
+for folder in /usr/lib/*-linux-gnu/sasl2; do
+    mv "$folder" /usr/lib/
+    ln -s ../sasl2 "$folder"
+done
 
 # The authorities whom a Mac trusts.
 cp -L /etc/ssl/certs/ca-certificates.crt /etc/cert.pem
