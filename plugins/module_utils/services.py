@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import plistlib
-import re
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -51,8 +50,7 @@ class NoManager:
 
     def restart(self) -> None:
         """Start Postfix, anew where it runs."""
-        if self.run("postfix", "status")[0] == 0:
-            self.run("postfix", "stop")
+        self.run("postfix", "stop")
         self._expect("postfix", "start")
 
     def stop(self) -> None:
@@ -154,13 +152,22 @@ class OpenRC(NoManager):
     note = ""
 
     def restart(self) -> None:
-        self._expect("rc-service", "postfix", "restart")
+        # Whoever started it. The scripts of some systems keep a state of their own, and neither stop nor start what
+        # has died meanwhile: zap makes them forget; those of others do not know it.
+        self.run("postfix", "stop")
+        self.run("rc-service", "postfix", "zap")
+        try:
+            self._expect("rc-service", "postfix", "start")
+        except ServiceError as error:
+            # The script keeps Postfix' reason to itself.
+            _code, _out, reason = self.run("postfix", "check")
+            raise ServiceError(reason.strip() or str(error)) from error
 
     def stop(self) -> None:
         self.run("rc-service", "postfix", "stop")
 
     def enabled(self) -> bool:
-        return bool(re.search(r"^\s*postfix\s*\|", self.run("rc-update", "show", "default")[1], re.MULTILINE))
+        return os.path.lexists("/etc/runlevels/default/postfix")
 
     def enable(self) -> None:
         self._expect("rc-update", "add", "postfix", "default")
