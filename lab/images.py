@@ -65,7 +65,7 @@ KINDS = {
     # As on Alpine, but with Debian's packages.
     "openrc": Kind(
         "trixie",
-        ("sysvinit-core", "openrc", *HOST),
+        ("sysvinit-core", "openrc", "busybox-syslogd", *HOST),
         "/sbin/init",
         OPENRC,
         # No terminal to log in at.

@@ -5,11 +5,13 @@ a plist asks for, kept by a launchd of the lab's own (launchd.py); the facts tha
 
 Not real: it is Linux underneath. Apple's launchd is imitated from its documentation and reports, and refuses what it
 does not imitate. System Integrity Protection is a refusal of launchctl's alone. TLS is OpenSSL's and not LibreSSL's.
-Postfix is 3.5 and not 3.2.2; `postconf` says 3.2.2 and complains of parameters that are newer, but the daemons take
-them. sys.platform is linux. `sed`, `stat` and `ps` are GNU's.
+Postfix is 3.5 and not 3.2.2: `postconf` says 3.2.2 and complains of parameters that are newer, but the daemons take
+them. What Postfix has no setting for in main.cf is Debian's default. os.uname() and `uname` say Darwin; sys.platform is
+linux. `sed`, `stat` and `ps` are GNU's.
 """
 
 import hashlib
+import shlex
 from pathlib import Path
 
 # The oldest Postfix, and the Python 3.9 that Apple ships too.
@@ -19,7 +21,7 @@ PACKAGES = ("postfix", "postfix-pcre", "libsasl2-modules", "python3", "ca-certif
 _FOLDER = Path(__file__).parent
 HOOKS = (
     'mkdir "$1/stand-in"',
-    f"sync-in {_FOLDER} /stand-in",
+    f"sync-in {shlex.quote(str(_FOLDER))} /stand-in",
     'chroot "$1" sh /stand-in/image.sh',
     'rm -r "$1/stand-in"',
 )
