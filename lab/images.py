@@ -130,9 +130,12 @@ KINDS = {
 }
 
 
+PREFIX = "localhost/homelab-mail-"
+
+
 def reference(kind: str) -> str:
     """The image of a kind of host or of the provider."""
-    return f"localhost/homelab-mail-{kind}{KINDS[kind].tag}"
+    return f"{PREFIX}{kind}{KINDS[kind].tag}"
 
 
 def build_missing(kinds: set[str]) -> None:

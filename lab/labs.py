@@ -108,7 +108,7 @@ def _containers(name: str) -> list[dict[str, Any]]:
 
 
 def _kind(image: str) -> str:
-    return image.removeprefix(images.reference("")).partition(":")[0]
+    return image.removeprefix(images.PREFIX).partition(":")[0]
 
 
 def _check_image(name: str, host: str, kind: str, container: dict[str, Any] | None) -> None:

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conftest import LAB, PROJECT
 
 import lab
 from lab import labs
 from lab.host import exec
 from lab.provider import Provider
 
-PROJECT = Path(__file__).resolve().parents[3]
-LAB = os.environ.get("LAB", "molecule")
 HOST = "bare"
 LABEL = "org.example.postfix"
 PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
