@@ -24,7 +24,7 @@ setup: .venv/done ## Install what the project needs (system packages where you a
 demo: setup ## See it work: a throw-away server sends a mail through a stand-in provider
 	@$(BIN)/python -m demo
 
-test: setup ## Run every check: lint, unit tests, Molecule on five Debian releases
+test: setup ## Run every check: lint, unit tests, Molecule on five Debian releases and a stand-in for a Mac
 	@$(BIN)/python -m checks
 
 lint: setup ## Run the linters alone

@@ -1,4 +1,7 @@
-"""A lab of real hosts and a real mail provider, in podman containers."""
+"""A lab of real hosts, a stand-in for a Mac and a real mail provider, in podman containers.
+
+What of the Mac is real and what is not: lab/mac/__init__.py.
+"""
 
 import os
 import time

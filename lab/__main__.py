@@ -1,4 +1,4 @@
-"""The lab's command line: python -m lab {setup,up,down,status}."""
+"""The lab's command line: python -m lab {setup,up,down,reboot,status}."""
 
 import argparse
 import sys
@@ -22,8 +22,10 @@ def main() -> int:
     up.add_argument("--provider", choices=labs.PROVIDERS, default="provider", help="default: %(default)s")
     down = commands.add_parser("down", help="remove hosts of a lab, or all of it")
     down.add_argument("hosts", nargs="*", metavar="HOST")
+    reboot = commands.add_parser("reboot", help="boot a host of a lab anew")
+    reboot.add_argument("host", metavar="HOST")
     status = commands.add_parser("status", help="show the containers of a lab")
-    for command in (up, down, status):
+    for command in (up, down, reboot, status):
         command.add_argument("--name", required=True, help="name of the lab")
     options = parser.parse_args()
     try:
@@ -33,6 +35,8 @@ def main() -> int:
             labs.up(options.name, dict(options.hosts), options.provider)
         elif options.command == "down":
             labs.down(options.name, options.hosts)
+        elif options.command == "reboot":
+            labs.reboot(options.name, options.host)
         else:
             labs.status(options.name)
     except LabError as error:

@@ -10,13 +10,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import STATE, LabError, step
+from . import STATE, LabError, mac, step
 from .host import podman
 
 PROVIDER = "provider"
 # Needs nothing but Python.
 SCRIPTED = "trixie"
 ATTEMPTS = 3
+
+
+# Where Debian and Alpine, RHEL and Fedora, Arch, and openSUSE look for more authorities.
+TRUST = """
+    for folder in /usr/local/share/ca-certificates /etc/pki/ca-trust/source/anchors \\
+        /etc/ca-certificates/trust-source/anchors /etc/pki/trust/anchors; do
+        [ -d $folder ] && break
+    done
+    cat >/run/lab.crt
+    cmp -s /run/lab.crt $folder/lab.crt && exit
+    cp /run/lab.crt $folder/lab.crt
+    if command -v update-ca-certificates >/dev/null; then update-ca-certificates; else update-ca-trust; fi
+"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,10 @@ class Kind:
     # Succeeds in the container when everything has started.
     started: tuple[str, ...] = ("true",)
     customize: tuple[str, ...] = ()
+    # Makes the lab's authority, on standard input, one that the host trusts.
+    trust: str = TRUST
+    tag: str = ""
+    domain: str = ""
     # In place of a suite: an image of a container registry, and what to run in it first.
     image: str = ""
 
@@ -50,7 +67,7 @@ KINDS = {
     # As on Alpine, but with Debian's packages.
     "openrc": Kind(
         "trixie",
-        ("sysvinit-core", "openrc", *HOST),
+        ("sysvinit-core", "openrc", "busybox-syslogd", *HOST),
         "/sbin/init",
         OPENRC,
         # No terminal to log in at.
@@ -60,7 +77,7 @@ KINDS = {
     "noinit": Kind("trixie", ("catatonit", *HOST), "catatonit -P"),
     # From container registries, for those who reach one. After the distributions' documentation; not run yet.
     **{
-        kind: Kind("", (), "/sbin/init", UNITS, (f"dnf -y install systemd {TOOLS}",), image)
+        kind: Kind("", (), "/sbin/init", UNITS, (f"dnf -y install systemd {TOOLS}",), image=image)
         for kind, image in {
             "rocky9": "docker.io/rockylinux/rockylinux:9",
             "rocky10": "docker.io/rockylinux/rockylinux:10",
@@ -69,7 +86,12 @@ KINDS = {
         }.items()
     },
     "arch": Kind(
-        "", (), "/sbin/init", UNITS, ("pacman -Syu --noconfirm python iproute2",), "docker.io/library/archlinux:latest"
+        "",
+        (),
+        "/sbin/init",
+        UNITS,
+        ("pacman -Syu --noconfirm python iproute2",),
+        image="docker.io/library/archlinux:latest",
     ),
     "tumbleweed": Kind(
         "",
@@ -77,7 +99,7 @@ KINDS = {
         "/usr/lib/systemd/systemd",
         UNITS,
         ("zypper --non-interactive install systemd python3 iproute2 ca-certificates-mozilla",),
-        "registry.opensuse.org/opensuse/tumbleweed:latest",
+        image="registry.opensuse.org/opensuse/tumbleweed:latest",
     ),
     "alpine": Kind(
         "",
@@ -85,7 +107,19 @@ KINDS = {
         "/sbin/init",
         OPENRC,
         ("apk add --no-cache openrc python3 iproute2 ca-certificates", "sed -i /getty/d /etc/inittab"),
-        "docker.io/library/alpine:latest",
+        image="docker.io/library/alpine:latest",
+    ),
+    "mac": Kind(
+        mac.SUITE,
+        mac.PACKAGES,
+        "/sbin/launchd",
+        ("launchctl", "print", "system"),
+        mac.HOOKS,
+        mac.TRUST,
+        # An image of older files is not taken for theirs.
+        f":{mac.version()}",
+        # As a Mac names itself.
+        ".local",
     ),
     PROVIDER: Kind(
         "trixie",
@@ -98,9 +132,12 @@ KINDS = {
 }
 
 
+PREFIX = "localhost/homelab-mail-"
+
+
 def reference(kind: str) -> str:
     """The image of a kind of host or of the provider."""
-    return f"localhost/homelab-mail-{kind}"
+    return f"{PREFIX}{kind}{KINDS[kind].tag}"
 
 
 def build_missing(kinds: set[str]) -> None:

@@ -57,7 +57,7 @@ def up(name: str, hosts: dict[str, str], provider_kind: str = "provider") -> Non
             if host == "provider":
                 switches(name).reset()
             else:
-                _trust(name, f"{name}-{host}")
+                _trust(name, f"{name}-{host}", wanted[host])
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(start, wanted))
@@ -79,6 +79,17 @@ def down(name: str, hosts: list[str]) -> None:
         if _network_exists(name):
             podman("network", "rm", name)
         shutil.rmtree(STATE / name, ignore_errors=True)
+
+
+def reboot(name: str, host: str) -> None:
+    """Stop and start a host, as a reboot does: what nobody starts at boot is gone afterwards."""
+    _check_names(name, host)
+    container = next((found for found in _containers(name) if found["Names"][0] == f"{name}-{host}"), None)
+    if container is None:
+        raise LabError(f"the lab {name} has no {host}")
+    with step(f"rebooted {name}-{host}"):
+        podman("restart", f"{name}-{host}")
+        _wait_for_boot(f"{name}-{host}", _kind(container["Image"]))
 
 
 def status(name: str) -> None:
@@ -104,7 +115,7 @@ def _containers(name: str) -> list[dict[str, Any]]:
 
 
 def _kind(image: str) -> str:
-    return image.removeprefix(images.reference("")).partition(":")[0]
+    return image.removeprefix(images.PREFIX).partition(":")[0]
 
 
 def _check_image(name: str, host: str, kind: str, container: dict[str, Any] | None) -> None:
@@ -128,7 +139,7 @@ def _create_network(name: str) -> None:
 
 def _create(name: str, host: str, kind: str, names: tuple[str, ...]) -> None:
     aliases = [option for alias in names for option in ("--network-alias", alias)]
-    options = ["--name", f"{name}-{host}", "--hostname", host, "--label", f"{LABEL}={name}"]
+    options = ["--name", f"{name}-{host}", "--hostname", host + KINDS[kind].domain, "--label", f"{LABEL}={name}"]
     podman("run", "--detach", *options, "--network", name, *aliases, images.reference(kind))
 
 
@@ -153,17 +164,6 @@ def _wait_for_boot(container: str, kind: str) -> None:
         time.sleep(0.1)
 
 
-def _trust(name: str, container: str) -> None:
+def _trust(name: str, container: str, kind: str) -> None:
     authority = (STATE / name / "ca.pem").read_text()
-    # Where Debian and Alpine, RHEL and Fedora, Arch, and openSUSE look for more authorities.
-    script = """
-        for folder in /usr/local/share/ca-certificates /etc/pki/ca-trust/source/anchors \\
-            /etc/ca-certificates/trust-source/anchors /etc/pki/trust/anchors; do
-            [ -d $folder ] && break
-        done
-        cat >/run/lab.crt
-        cmp -s /run/lab.crt $folder/lab.crt && exit
-        cp /run/lab.crt $folder/lab.crt
-        if command -v update-ca-certificates >/dev/null; then update-ca-certificates; else update-ca-trust; fi
-    """
-    exec(container, "sh", "-euc", script, input=authority)
+    exec(container, "sh", "-euc", KINDS[kind].trust, input=authority)

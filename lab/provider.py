@@ -196,7 +196,7 @@ systemctl restart dovecot
         self._shell(f"find {INBOX} -type f -delete")
 
     def wait_for_mail(
-        self, predicate: Callable[[EmailMessage], bool] = lambda _: True, timeout: float = 20
+        self, predicate: Callable[[EmailMessage], bool] = lambda _: True, timeout: float = 60
     ) -> EmailMessage:
         """The first mail that the predicate is true for."""
         deadline = time.monotonic() + timeout

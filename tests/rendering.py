@@ -33,8 +33,8 @@ def judge(**given: Any) -> rules.Verdict:
 
 def _is_version(value: str, other: str, operator: str) -> bool:
     """Ansible's test, as far as the templates use it."""
-    assert operator == "<=", operator
-    return [int(part) for part in value.split(".")] <= [int(part) for part in other.split(".")]
+    one, two = ([int(part) for part in text.split(".")] for text in (value, other))
+    return {"<=": one <= two, ">=": one >= two}[operator]
 
 
 _ENVIRONMENT = jinja2.Environment(
@@ -62,6 +62,7 @@ def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[s
         "__smarthost_hostname": hostname,
         "__smarthost_names": addresses.local_names(hostname, "nas.lan", "nas"),
         "__smarthost_version": "3.7.11",
+        "__smarthost_service_manager": "systemd",
         "__smarthost_levels": main["__smarthost_levels"],
         "__smarthost_login": {"ca_file": plan["ca_file"] or system["__smarthost_default_ca_file"]},
         **given,

@@ -45,9 +45,20 @@ class ActionModule(ActionBase):
         else:
             # The plan holds the password: it goes into a registered variable and onto no screen.
             result.update(
-                plan=verdict.plan, public_domains=sorted(rules.public_domains(verdict.plan)), _ansible_no_log=True
+                plan=verdict.plan,
+                public_domains=sorted(rules.public_domains(verdict.plan)),
+                packages=self._packages(role),
+                _ansible_no_log=True,
             )
         return result
+
+    def _packages(self, role: str) -> dict[str, dict[str, str]]:
+        """What each family of systems needs: the host is asked once, before it has said of which family it is."""
+        systems = self._loader.load_from_file(f"{role}/vars/main.yml")["__smarthost_systems"]
+        return {
+            family: self._loader.load_from_file(f"{role}/vars/{family}.yml")["__smarthost_packages"]
+            for family in systems
+        }
 
     def _settings(self, spec: dict[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The variables of the spec, templated and typed, without their prefix; what is wrong with the rest."""

@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
         if path:
             Path(path).write_text(json.dumps(rows, indent=2, default=str) + "\n", encoding="utf-8")
         faulty = [row["host"] for row in rows if not row["healthy"]]
-        result.update(changed=False, rows=rows, _ansible_verbose_override=True)
+        result.update(changed=False, faulty=faulty)
         if faulty:
             result.update(failed=True, msg=f"{len(faulty)} of {len(rows)} hosts are not well: {', '.join(faulty)}")
         return result

@@ -16,7 +16,8 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     """One host of playbooks/check.yml; `found` is what the module `postfix` returned, or why it did not."""
     row: dict[str, Any] = {"host": host, "healthy": False, "notes": [], "details": found.get("state")}
     if not found.get("state"):
-        return {**row, "mail": _without_answer(found), "notes": [_said(found)]}
+        absent = "Postfix is not installed. Run site.yml for this host." if "actions" in found else ""
+        return {**row, "mail": _without_answer(found), "notes": [absent or _said(found)]}
     state, login = found["state"], found["login"]
     waiting, sent = state["queue"], state["last_delivery"]
     notes = [*state["problems"], *(_meaning(reason) for reason in waiting["reasons"])]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import plistlib
-import re
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,7 +19,9 @@ LABEL = "homelab.mail.smarthost"
 PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
 # Where a syslog daemon, or Postfix itself, writes its log on systems without a journal.
 LOG_FILES = ("/var/log/mail.log", "/var/log/maillog", "/var/log/mail", "/var/log/messages")
-LOG_PREDICATE = 'processImagePath BEGINSWITH "/usr/libexec/postfix/" OR processImagePath BEGINSWITH "/usr/sbin/post"'
+# The programs of Postfix that say what became of a mail, and those that say why it does not run.
+DELIVERING = ("smtp", "error")
+ALL_OF_POSTFIX = (*DELIVERING, "master", "postfix", "postfix-script", "qmgr", "cleanup", "smtpd", "pickup", "bounce")
 # How much of it is searched for the last delivery.
 RECENT_BYTES = 1_000_000
 RECENT_LINES = 2000
@@ -51,8 +52,7 @@ class NoManager:
 
     def restart(self) -> None:
         """Start Postfix, anew where it runs."""
-        if self.run("postfix", "status")[0] == 0:
-            self.run("postfix", "stop")
+        self.run("postfix", "stop")
         self._expect("postfix", "start")
 
     def stop(self) -> None:
@@ -143,7 +143,7 @@ class Systemd(NoManager):
         return out.splitlines()
 
     def recent(self) -> list[str]:
-        clients = [f"--identifier=postfix/{name}" for name in ("smtp", "error")]
+        clients = [f"--identifier=postfix/{name}" for name in DELIVERING]
         form = ("--no-pager", "--quiet", "--reverse", "--output=short-unix", f"--lines={RECENT_LINES}")
         return self.run("journalctl", *form, *clients)[1].splitlines()
 
@@ -154,13 +154,22 @@ class OpenRC(NoManager):
     note = ""
 
     def restart(self) -> None:
-        self._expect("rc-service", "postfix", "restart")
+        # Whoever started it. The scripts of some systems keep a state of their own, and neither stop nor start what
+        # has died meanwhile: zap makes them forget; those of others do not know it.
+        self.run("postfix", "stop")
+        self.run("rc-service", "postfix", "zap")
+        try:
+            self._expect("rc-service", "postfix", "start")
+        except ServiceError as error:
+            # The script keeps Postfix' reason to itself.
+            _code, _out, reason = self.run("postfix", "check")
+            raise ServiceError(reason.strip() or str(error)) from error
 
     def stop(self) -> None:
         self.run("rc-service", "postfix", "stop")
 
     def enabled(self) -> bool:
-        return bool(re.search(r"^\s*postfix\s*\|", self.run("rc-update", "show", "default")[1], re.MULTILINE))
+        return os.path.lexists("/etc/runlevels/default/postfix")
 
     def enable(self) -> None:
         self._expect("rc-update", "add", "postfix", "default")
@@ -246,14 +255,18 @@ class Launchd(NoManager):
                 os.unlink(path)
 
     def log(self, mark: Mark) -> list[str]:
-        return self._shown("--start", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(mark.time)))
+        start = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(mark.time))
+        return self._shown(ALL_OF_POSTFIX, "--start", start)
 
     def recent(self) -> list[str]:
         # A longer time takes a Mac many seconds to search.
-        return [line for line in reversed(self._shown("--last", "1h")) if "status=" in line]
+        return [line for line in reversed(self._shown(DELIVERING, "--last", "1h")) if "status=" in line]
 
-    def _shown(self, *when: str) -> list[str]:
-        _code, out, _err = self.run("log", "show", "--style", "compact", "--info", *when, "--predicate", LOG_PREDICATE)
+    def _shown(self, processes: tuple[str, ...], *when: str) -> list[str]:
+        names = ", ".join(f'"{name}"' for name in processes)
+        _code, out, _err = self.run(
+            "log", "show", "--style", "compact", "--info", *when, "--predicate", f"process IN {{{names}}}"
+        )
         return out.splitlines()
 
 

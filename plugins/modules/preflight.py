@@ -36,4 +36,8 @@ public_domains:
   returned: where nothing is wrong
   type: list
   elements: str
+packages:
+  description: Family of systems -> package -> path that shows that it is there, for M(homelab.mail.postfix_info).
+  returned: where nothing is wrong
+  type: dict
 """

@@ -23,7 +23,9 @@ options:
     type: str
     required: true
   json:
-    description: File on the controller that gets the rows as JSON.
+    description: >-
+      File on the controller that gets the rows as JSON, each with C(host), C(healthy), C(notes), C(details) and what
+      the columns show.
     type: path
 """
 
@@ -36,9 +38,9 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-rows:
-  description: A dictionary for each host, with C(host), C(healthy), C(notes), C(details) and what the columns show.
+faulty:
+  description: The hosts that are not well.
   returned: always
   type: list
-  elements: dict
+  elements: str
 """

@@ -22,9 +22,10 @@ from lab.host import exec
 from lab.provider import Provider
 
 PROJECT = Path(__file__).resolve().parents[3]
-SCENARIO = Path(__file__).resolve().parents[1]
+# Other scenarios have a link to this file.
+SCENARIO = Path(__file__).absolute().parents[1]
 INVENTORIES = (PROJECT / "lab/inventory", SCENARIO / "inventory")
-LAB = os.environ.get("LAB", "molecule")
+LAB = os.environ.get("LAB", "molecule") + ("" if SCENARIO.name == "default" else f"-{SCENARIO.name}")
 DEFERRAL_SECONDS = 30
 
 os.environ.update(lab.environment())

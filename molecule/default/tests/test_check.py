@@ -1,0 +1,71 @@
+"""How mail does on a fleet: playbooks/check.yml and playbooks/test-mail.yml."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import testinfra
+from conftest import CHOSEN, LAB, NAME, PROJECT, Change, Mail, run_site, said
+from testinfra.host import Host
+
+from lab.provider import ACCOUNT, Provider
+
+CHECK = PROJECT / "playbooks/check.yml"
+TEST_MAIL = PROJECT / "playbooks/test-mail.yml"
+FLEET = ",".join(CHOSEN)
+
+
+def test_a_fleet_that_is_well_is_a_table_and_leaves_no_trace(tmp_path: Path) -> None:
+    hosts = [testinfra.get_host(f"podman://{LAB}-{name}") for name in CHOSEN]
+    before = [host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") for host in hosts]
+    done = run_site("--extra-vars", f"json={tmp_path}/check.json", limit=FLEET, playbook=CHECK)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads((tmp_path / "check.json").read_text())
+    assert [row["host"] for row in rows] == CHOSEN
+    assert {(row["mail"], row["configuration"], row["login"]) for row in rows} == {
+        ("leaves", "as it should be", "accepted")
+    }
+    for name in CHOSEN:
+        assert f"{name} leaves as it should be up accepted empty" in said(done)
+    assert [host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") for host in hosts] == before
+
+
+@pytest.fixture
+def host(usual: Change) -> Iterator[Host]:
+    """A configured host with an empty queue, and again so after the test."""
+    host = testinfra.get_host(f"podman://{LAB}-{NAME}")
+    yield host
+    assert "failed" not in usual.make()
+    host.run_expect([0], "postsuper -d ALL")
+
+
+def test_what_is_wrong_on_a_host_is_a_row_and_an_error(host: Host, provider: Provider, tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all: {hosts: {gone: {ansible_host: nowhere}}}")
+    provider.set_password("m3n5b7v9c1x2z4l6")
+    host.run_expect([0], "postconf -e delay_warning_time=4h")
+    mail = Mail(host)
+    assert "535 5.7.8" in mail.reason_it_waits()
+    done = run_site(
+        f"--inventory={inventory}", "--extra-vars", f"json={tmp_path}/check.json", limit=f"{NAME},gone", playbook=CHECK
+    )
+    assert done.returncode != 0
+    rows = {row["host"]: row for row in json.loads((tmp_path / "check.json").read_text())}
+    faulty = rows[NAME]
+    assert (faulty["mail"], faulty["configuration"], faulty["login"]) == ("FAULT", "changed", "refused")
+    assert faulty["queue"].startswith("1, ")
+    assert any("it takes only app passwords" in note for note in faulty["notes"])
+    assert rows["gone"]["mail"] == "NOT REACHED"
+    assert f"2 of 2 hosts are not well: {NAME}, gone" in said(done)
+
+
+def test_a_mail_from_every_host_shows_the_providers_reply(provider: Provider) -> None:
+    provider.clear()
+    done = run_site("--extra-vars", f"to={ACCOUNT}", limit=FLEET, playbook=TEST_MAIL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in CHOSEN:
+        assert f"{name} sent 250 2.0.0 Ok: queued as" in said(done)
+        assert provider.wait_for_mail(lambda mail, name=name: f"Test mail from {name}" in mail["Subject"])  # type: ignore[misc]

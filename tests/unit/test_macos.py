@@ -1,0 +1,57 @@
+"""What the role writes is what Postfix 3.2.2, the one of every macOS, understands."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from lab.mac import postconf
+from tests import rendering
+
+KNOWN = postconf.table()
+# What macOS' Postfix was built with.
+MAP_TYPES = {"btree", "cidr", "hash", "inline", "ldap", "pcre", "proxy", "regexp", "static", "tcp", "texthash"}
+
+
+def complaints(main_cf: str) -> list[str]:
+    """What 3.2.2 does not know or refuses in a main.cf."""
+    found = []
+    for name, value in postconf.parameters(main_cf):
+        if version := postconf.came_after(name, KNOWN):
+            found.append(f"{name} came with {version}")
+        if name == "compatibility_level" and not value.isdecimal():
+            found.append(f"{name} = {value} is no whole number")
+        if name.endswith("_protocols") and re.search("[<>]=", value):
+            found.append(f"{name} = {value}: bounds came with 3.6")
+        found += [
+            f"{name}: no {kind} tables" for kind in re.findall(r"\b([a-z]+):[@/{]", value) if kind not in MAP_TYPES
+        ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("smtp_tls_chain_files = /x.pem", "smtp_tls_chain_files came with 3.4"),
+        ("smtp_tls_connection_reuse = yes", "smtp_tls_connection_reuse came with 3.4"),
+        ("smtpd_forbid_bare_newline = yes", "smtpd_forbid_bare_newline came with 3.9"),
+        ("lmtp_tlsrpt_enable = yes", "lmtp_tlsrpt_enable came with 3.10"),
+        ("compatibility_level = 3.6", "compatibility_level = 3.6 is no whole number"),
+        ("smtp_tls_mandatory_protocols = >=TLSv1.2", "smtp_tls_mandatory_protocols = >=TLSv1.2: bounds came with 3.6"),
+        ("canonical_maps =\n  lmdb:/etc/postfix/canonical", "canonical_maps: no lmdb tables"),
+    ],
+)
+def test_what_is_newer_than_3_2_2_is_found(line: str, complaint: str) -> None:
+    assert complaints(f"# newer = 1\nmyhostname = mac.local\n{line}\n") == [complaint]
+
+
+@pytest.mark.parametrize("map_type", ["texthash", "hash"])
+@pytest.mark.parametrize("rewrite", ["local", "all"])
+@pytest.mark.parametrize("level", ["secure", "verify", "encrypt"])
+def test_the_whole_main_cf_is_understood(level: str, rewrite: str, map_type: str) -> None:
+    verdict = rendering.judge(tls_security_level=level, rewrite=rewrite, map_type=map_type)
+    assert not verdict.faults
+    main_cf = rendering.render(verdict.plan, __smarthost_version="3.2.2")["main.cf"]
+    assert "compatibility_level = 2\n" in main_cf
+    assert complaints(main_cf) == []
