@@ -20,8 +20,11 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
         return {**row, "mail": _without_answer(found), "notes": [absent or _said(found)]}
     state, login = found["state"], found["login"]
     waiting, sent = state["queue"], state["last_delivery"]
-    notes = [*state["problems"], *(_meaning(reason) for reason in waiting["reasons"])]
-    if login["verdict"] not in ("accepted", "not tried"):
+    # Queue and login mostly tell of the same fault: once is enough.
+    notes = [_meaning(reason) or reason["reason"] for reason in waiting["reasons"]]
+    notes += [problem for problem in state["problems"] if not any(problem in note for note in notes)]
+    known = any(reason.get("cause", login["said"] + "?") in login["said"] for reason in waiting["reasons"])
+    if login["verdict"] not in ("accepted", "not tried") and not known:
         notes.append(login["said"])
     drift = [action for action in found["actions"] if action != "logged in at the provider"]
     if drift:
