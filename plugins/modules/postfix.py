@@ -80,6 +80,12 @@ options:
       - The login that the configuration stands for, tried before anything is changed where it changes.
       - The keys are those of M(homelab.mail.smtp_login). Without it no login is tried.
     type: dict
+  now:
+    description: >-
+      The time on the controller, in seconds since 1970. Where the host's clock is far from it, there is a warning,
+      because certificates are judged by it. 0: not compared.
+    type: float
+    default: 0
   report:
     description:
       - >-
@@ -139,6 +145,11 @@ login:
   description: C(verdict), one of V(accepted), V(refused), V(undecided) and V(not tried), and C(said), a sentence.
   returned: with O(report)
   type: dict
+advice:
+  description: What does not stop mail yet, such as a clock that is off.
+  returned: O(state=present)
+  type: list
+  elements: str
 installed:
   description: Packages that the role had installed and that may go again.
   returned: with O(state=absent)
@@ -174,6 +185,9 @@ from ansible_collections.homelab.mail.plugins.module_utils import (
 GREETING_SECONDS = 15
 STARTING_SECONDS = 3
 QUIET_SECONDS = 5
+# From when on a clock is off, and a CA bundle old.
+SKEW_SECONDS = 120
+OLD_SECONDS = 3 * 365 * 86400
 COMPILED_SUFFIXES = (".db", ".lmdb", ".cdb")
 # Postfix's own files beside main.cf that a copy of the configuration needs to be checked.
 LIVE_FILES = ("master.cf", "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d")
@@ -332,6 +346,24 @@ class Postfix:
         obstacle = self.manager.obstacle()
         if obstacle:
             raise Refused(obstacle)
+
+    def advice(self) -> list[str]:
+        """What does not stop mail yet."""
+        found = []
+        skew = time.time() - self.module.params["now"]
+        if self.module.params["now"] and abs(skew) > SKEW_SECONDS:
+            found.append(
+                f"The clock of this host is {smarthost.span(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the "
+                "controller's. Certificates are judged by it, and mails by their date: let it follow a time server."
+            )
+        ca_file = self.module.params["ca_file"]
+        age = time.time() - os.stat(ca_file).st_mtime if os.path.isfile(ca_file) else 0
+        if age > OLD_SECONDS:
+            found.append(
+                f"The CA bundle {ca_file} was last written {smarthost.span(age)} ago. One day the provider's "
+                "certificate will come from an authority that it does not have, and mail will wait: update the system."
+            )
+        return found
 
     def changes_login(self, old: str | None, before: str, rendered: str) -> bool:
         """Whether what is to come logs in otherwise than what is there."""
@@ -726,7 +758,10 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         "actions": postfix.actions,
         "diff": diff_of(postfix, wrong, old, new, rendered) if wrong else [],
         "dropped": dropped,
+        "advice": postfix.advice(),
     }
+    for advice in postfix.advice():
+        module.warn(advice)
     if not running and postfix.manager.note:
         module.warn(postfix.manager.note)
     if dropped:
@@ -885,6 +920,7 @@ def main() -> None:
             "login": {"type": "dict", "options": login.OPTIONS},
             "watch": {"type": "str", "default": "", "no_log": True},
             "watch_minutes": {"type": "int", "default": 5},
+            "now": {"type": "float", "default": 0},
             "report": {"type": "bool", "default": False},
             "service_manager": {"type": "str", "default": "systemd"},
         },
