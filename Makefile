@@ -48,5 +48,5 @@ lock: setup ## Pin all Python packages anew, with their hashes
 	  --custom-compile-command 'make lock' --output-file requirements/dev.txt requirements/dev.in
 
 clean: ## Remove the lab's containers and everything that was built
-	-@test ! -d .venv || for name in demo molecule bench; do $(BIN)/python -m lab down --name $$name; done
+	-@test ! -d .venv || for name in demo molecule molecule-replies molecule-systems bench; do $(BIN)/python -m lab down --name $$name; done
 	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis

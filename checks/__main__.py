@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def _checks() -> tuple[Check, ...]:
     )
 
 
-def _run(check: Check) -> tuple[bool, str, float]:
+def _run(check: Check, prefix: str = "") -> tuple[bool, str, float]:
     """Whether it passed, what its tests counted, and its seconds; its output is shown as it comes."""
     print(f"\n=== {check.name}: {' '.join(check.command)}", flush=True)
     start = time.monotonic()
@@ -75,7 +76,7 @@ def _run(check: Check) -> tuple[bool, str, float]:
     assert process.stdout
     counted = ""
     for line in process.stdout:
-        print(line, end="", flush=True)
+        print(f"{prefix}{line}", end="", flush=True)
         found = re.search(r"\b(\d+ (?:passed|failed).*?) in [\d.]+s", line)
         counted = found.group(1) if found else counted
     return process.wait() == 0, counted, time.monotonic() - start
@@ -88,7 +89,14 @@ def main() -> int:
     if not checks:
         print(f"checks: there is no {', '.join(wanted)}; there are lint, unit and molecule", file=sys.stderr)
         return 2
-    results = [(check, *_run(check)) for check in checks]
+    alone = [check for check in checks if check.group != "molecule"]
+    results = [(check, *_run(check)) for check in alone]
+    # Scenarios have hosts of their own and mostly wait for them: two at once.
+    scenarios = [check for check in checks if check.group == "molecule"]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        prefixes = [f"{check.name.split()[-1]} | " if len(scenarios) > 1 else "" for check in scenarios]
+        done = pool.map(_run, scenarios, prefixes)
+        results += [(check, *result) for check, result in zip(scenarios, done, strict=True)]
 
     print("\nSummary")
     for check, passed, counted, seconds in results:

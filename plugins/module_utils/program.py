@@ -19,13 +19,14 @@ from ansible_collections.homelab.mail.plugins.module_utils import (
     login,
     services,
     smarthost,
+    watch,
 )
 
 # All that the program imports; Ansible packs what is imported here into its archive.
-MODULES = (addresses, configuration, diagnosis, login, services, smarthost)
+MODULES = (addresses, configuration, diagnosis, login, services, smarthost, watch)
 PACKAGE = smarthost.__name__.rpartition(".")[0]
 LIBRARY = "/usr/local/lib/smarthost"
-LAUNCHER = "/usr/local/bin/smarthost"
+STATE = os.path.dirname(watch.STATE)
 
 
 def _source(module: ModuleType) -> str:
@@ -47,11 +48,12 @@ def files() -> dict[str, tuple[str, int]]:
     modules = {
         os.path.join(folder, module.__name__.rpartition(".")[2] + ".py"): (_source(module), 0o644) for module in MODULES
     }
-    return {**modules, LAUNCHER: (launcher, 0o755)}
+    return {**modules, services.LAUNCHER: (launcher, 0o755)}
 
 
 def remove() -> None:
     """Take the program away."""
-    shutil.rmtree(LIBRARY, ignore_errors=True)
-    if os.path.lexists(LAUNCHER):
-        os.unlink(LAUNCHER)
+    for folder in (LIBRARY, STATE):
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(services.LAUNCHER):
+        os.unlink(services.LAUNCHER)

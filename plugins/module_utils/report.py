@@ -26,6 +26,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     known = any(reason.get("cause", login["said"] + "?") in login["said"] for reason in waiting["reasons"])
     if login["verdict"] not in ("accepted", "not tried") and not known:
         notes.append(login["said"])
+    notes += found.get("advice", [])
     drift = [action for action in found["actions"] if action != "logged in at the provider"]
     if drift:
         notes.append("A run of site.yml would change this host: it has not (" + ", ".join(drift) + ").")

@@ -103,6 +103,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["generic"] = _generic(verdict, settings, provider, providers, account["username"])
     verdict.plan["parameters"] = _parameters(verdict, settings)
     verdict.plan["hostname"] = _hostname(verdict, settings)
+    verdict.plan["watch"] = _watch(verdict, settings)
     _check_ca_file(verdict, settings)
     if settings.get("tls_security_level") == "encrypt":
         verdict.warnings.append(
@@ -110,6 +111,35 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
             "the password. With secure, only the relay does."
         )
     return verdict
+
+
+def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The ways to tell of an outage that are set up; empty where there are none."""
+    ways: dict[str, Any] = {}
+    for name in ("ntfy", "webhook", "ping"):
+        url = _text(settings, f"watch_{name}")
+        if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+            verdict.fault(f"watch_{name}", "is not a web address.", "It begins with https:// (or http:// at home).")
+        elif url:
+            ways[name] = url
+    textfile = _text(settings, "watch_textfile")
+    if textfile and not textfile.startswith("/"):
+        verdict.fault("watch_textfile", f"{textfile!r} is not a whole path.", "Name the folder from / on.")
+    elif textfile:
+        ways["textfile"] = textfile
+    # The first becomes a step of cron where there is no better timer.
+    for name, most in (("minutes", 59), ("stuck_minutes", 1440)):
+        minutes = settings.get(f"watch_{name}")
+        if minutes is not None and not 1 <= int(minutes) <= most:
+            verdict.fault(f"watch_{name}", f"{minutes} is no sensible time.", f"Between 1 and {most} minutes.")
+    if not ways:
+        return {}
+    return {
+        **ways,
+        "webhook_style": _text(settings, "watch_webhook_style") or "slack",
+        "stuck": 60 * int(settings.get("watch_stuck_minutes") or 15),
+        "minutes": int(settings.get("watch_minutes") or 5),
+    }
 
 
 def unknown_variables(given: list[str], known: list[str]) -> list[str]:

@@ -17,6 +17,12 @@ Run = Callable[..., tuple[int, str, str]]
 # Ours, beside Apple's job com.apple.postfix.master, which System Integrity Protection keeps as it is.
 LABEL = "homelab.mail.smarthost"
 PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
+# What looks after the mail every few minutes.
+LAUNCHER = "/usr/local/bin/smarthost"
+WATCH = "smarthost-watch"
+WATCH_LABEL = "homelab.mail.watch"
+WATCH_PLIST = f"/Library/LaunchDaemons/{WATCH_LABEL}.plist"
+CRON = f"/etc/cron.d/{WATCH}"
 # Where a syslog daemon, or Postfix itself, writes its log on systems without a journal.
 LOG_FILES = ("/var/log/mail.log", "/var/log/maillog", "/var/log/mail", "/var/log/messages")
 # The programs of Postfix that say what became of a mail, and those that say why it does not run.
@@ -72,6 +78,22 @@ class NoManager:
 
     def disable(self) -> None:
         """Do not start it at boot."""
+
+    def schedule(self, minutes: int) -> dict[str, str]:
+        """The files that let `smarthost watch` run every so many minutes, path -> text; none where nothing would."""
+        if not os.path.isdir(os.path.dirname(CRON)):
+            return {}
+        return {CRON: f"# Managed by Ansible.\n*/{minutes} * * * * root {LAUNCHER} watch\n"}
+
+    def scheduled(self) -> bool:
+        """Whether these files have their effect."""
+        return True
+
+    def begin_schedule(self) -> None:
+        """Let them have it, after they were written."""
+
+    def end_schedule(self) -> None:
+        """The contrary, before they are removed."""
 
     def obstacle(self) -> str:
         """What keeps Postfix from ever being started here, and the remedy; empty where nothing does."""
@@ -131,6 +153,27 @@ class Systemd(NoManager):
 
     def disable(self) -> None:
         self.run("systemctl", "disable", "postfix")
+
+    def schedule(self, minutes: int) -> dict[str, str]:
+        unit = f"/etc/systemd/system/{WATCH}"
+        return {
+            f"{unit}.service": "# Managed by Ansible.\n[Unit]\nDescription=Tell of mail that does not leave\n\n"
+            f"[Service]\nType=oneshot\nNice=10\nExecStart={LAUNCHER} watch\n",
+            f"{unit}.timer": "# Managed by Ansible.\n[Unit]\nDescription=Look whether mail leaves\n\n"
+            f"[Timer]\nOnBootSec={minutes}min\nOnUnitActiveSec={minutes}min\nAccuracySec=10s\n\n"
+            "[Install]\nWantedBy=timers.target\n",
+        }
+
+    def scheduled(self) -> bool:
+        return self.run("systemctl", "is-active", "--quiet", f"{WATCH}.timer")[0] == 0
+
+    def begin_schedule(self) -> None:
+        self.run("systemctl", "daemon-reload")
+        self._expect("systemctl", "enable", f"{WATCH}.timer")
+        self._expect("systemctl", "restart", f"{WATCH}.timer")
+
+    def end_schedule(self) -> None:
+        self.run("systemctl", "disable", "--now", f"{WATCH}.timer")
 
     def obstacle(self) -> str:
         if self.run("systemctl", "is-enabled", "postfix")[1].startswith("masked"):
@@ -223,6 +266,21 @@ class Launchd(NoManager):
         self._write()
         self.run("launchctl", "enable", f"system/{LABEL}")
         self._expect("launchctl", "bootstrap", "system", PLIST)
+
+    def schedule(self, minutes: int) -> dict[str, str]:
+        plist = {"Label": WATCH_LABEL, "ProgramArguments": [LAUNCHER, "watch"], "StartInterval": 60 * minutes}
+        return {WATCH_PLIST: plistlib.dumps(plist).decode()}
+
+    def scheduled(self) -> bool:
+        return self.run("launchctl", "print", f"system/{WATCH_LABEL}")[0] == 0
+
+    def begin_schedule(self) -> None:
+        self.run("launchctl", "bootout", f"system/{WATCH_LABEL}")
+        self.run("launchctl", "enable", f"system/{WATCH_LABEL}")
+        self._expect("launchctl", "bootstrap", "system", WATCH_PLIST)
+
+    def end_schedule(self) -> None:
+        self.run("launchctl", "bootout", f"system/{WATCH_LABEL}")
 
     def _write(self) -> None:
         new = PLIST + ".new"

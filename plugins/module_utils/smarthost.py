@@ -60,13 +60,13 @@ def run(*argv: str) -> tuple[int, str, str]:
 # --- what there is --------------------------------------------------------------------------------
 
 
-def settings() -> dict[str, Any]:
+def settings(name: str = SETTINGS) -> dict[str, Any]:
     """What the role told this host about itself: provider, its name, sender, service manager."""
     main_cf = os.path.join(CONFIG_DIRECTORY, "main.cf")
     try:
         with open(main_cf, encoding="utf-8", errors="surrogateescape") as file:
             slot = configuration.slot_in_use(file.read(), CONFIG_DIRECTORY)
-        path = os.path.join(CONFIG_DIRECTORY, configuration.FOLDER, str(slot), SETTINGS)
+        path = os.path.join(CONFIG_DIRECTORY, configuration.FOLDER, str(slot), name)
         with open(path, encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
     except FileNotFoundError:
@@ -401,9 +401,10 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s")
     command.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("login", help="try the login at the provider; sends no mail")
+    commands.add_parser("watch", help="tell of an outage by the ways that are set up; run by a timer")
     given = parser.parse_args(arguments)
     try:
-        return {"status": _status, "test": _test, "login": _login}[given.command](given)
+        return {"status": _status, "test": _test, "login": _login, "watch": _watch}[given.command](given)
     except (BrokenPipeError, KeyboardInterrupt):
         return 130
 
@@ -446,3 +447,15 @@ def _login(_given: argparse.Namespace) -> int:
     # A refusal begins with the name of a host.
     print(said if outcome.verdict == login.REFUSED else said[0].upper() + said[1:])
     return 1
+
+
+def _watch(_given: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        print("Only root may read whom to tell. Run: sudo smarthost watch", file=sys.stderr)
+        return 2
+    from ansible_collections.homelab.mail.plugins.module_utils import watch  # noqa: PLC0415
+
+    # Never for the others' mail to suffer from: what cannot be told is said in the log, and that is all.
+    for reason in watch.watch(status(), settings(watch.WAYS)):
+        print(f"could not be told: {reason}", file=sys.stderr)
+    return 0

@@ -12,10 +12,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Where the role keeps the ways to tell of it, beside the lookup tables.
+WAYS = "watch.json"
 STATE = "/var/lib/smarthost/watch.json"
 TEXTFILE = "smarthost.prom"
 SECONDS = 10
@@ -43,33 +45,29 @@ def faults(found: Mapping[str, Any], stuck_seconds: int) -> list[str]:
     return told + (lasting or ["Mail waits, and Postfix does not say why."] if stuck or refused else [])
 
 
-def change(
-    before: Mapping[str, Any], found: Mapping[str, Any], stuck_seconds: int
-) -> tuple[dict[str, Any], list[Message]]:
-    """The new state and what is to be told. Told once when it breaks and once when it heals."""
-    wrong, host = faults(found, stuck_seconds), found["host"]
-    if wrong and not before.get("broken"):
-        return {"broken": True}, [Message(f"Mail of {host} does not leave", "\n".join(wrong), True)]
-    # Healed is only what has shown that it works: an empty queue, or mail that waits for a moment.
-    if not wrong and before.get("broken"):
-        return {"broken": False}, [Message(f"Mail of {host} leaves again", "The queue is on its way.", False)]
-    return {"broken": bool(wrong)}, []
+def message(found: Mapping[str, Any], wrong: list[str]) -> Message:
+    """What is told of the state."""
+    if wrong:
+        return Message(f"Mail of {found['host']} does not leave", "\n".join(wrong), True)
+    return Message(f"Mail of {found['host']} leaves again", "Nothing waits for longer than it should.", False)
 
 
-def requests(message: Message, ways: Mapping[str, Any]) -> Iterator[urllib.request.Request]:
-    """The calls that tell of it, one for each way that is set up."""
+def requests(news: Message, ways: Mapping[str, Any]) -> dict[str, urllib.request.Request]:
+    """The call that tells of it by each way that is set up."""
+    calls = {}
     if ways.get("ntfy"):
-        headers = {"Title": message.title, "Priority": "high" if message.broken else "default"}
-        yield _request(ways["ntfy"], message.text.encode(), headers)
+        headers = {"Title": news.title, "Priority": "high" if news.broken else "default"}
+        calls["ntfy"] = _request(ways["ntfy"], news.text.encode(), headers)
     if ways.get("webhook"):
-        whole = f"{message.title}\n{message.text}"
+        whole = f"{news.title}\n{news.text}"
         shapes = {
             "slack": {"text": whole},
             "discord": {"content": whole[:2000]},
-            "gotify": {"title": message.title, "message": message.text, "priority": 8 if message.broken else 4},
+            "gotify": {"title": news.title, "message": news.text, "priority": 8 if news.broken else 4},
         }
         body = json.dumps(shapes[ways.get("webhook_style") or "slack"]).encode()
-        yield _request(ways["webhook"], body, {"Content-Type": "application/json"})
+        calls["webhook"] = _request(ways["webhook"], body, {"Content-Type": "application/json"})
+    return calls
 
 
 def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> urllib.request.Request:
@@ -109,26 +107,27 @@ def replace(path: str, text: str) -> None:
 
 def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE) -> list[str]:
     """Tell of a change; returns what could not be told, which the next run tries again."""
-    before: dict[str, Any] = {}
+    told: dict[str, bool] = {}
     with contextlib.suppress(OSError, ValueError), open(state, encoding="utf-8") as file:
-        before = json.load(file)
-    after, messages = change(before, found, int(ways.get("stuck") or 900))
-    untold = []
-    for message in messages:
-        for request in requests(message, ways):
+        told = json.load(file)
+    wrong = faults(found, int(ways.get("stuck") or 900))
+    news, untold, before = message(found, wrong), [], dict(told)
+    for way, request in requests(news, ways).items():
+        # Each way knows either that mail leaves or that it does not; a new one begins with the first.
+        if told.get(way, False) != news.broken:
             failed = _call(request)
             if failed:
                 untold.append(failed)
-    if messages and untold and before.get("tries", 0) < 3:
-        # Nobody may have heard of it: say so again, but not for ever to those who did.
-        after = {"broken": before.get("broken", False), "tries": before.get("tries", 0) + 1}
-    if after != before:
-        replace(state, json.dumps(after))
-    alive = ping(ways, bool(faults(found, int(ways.get("stuck") or 900))))
-    failed = _call(alive) if alive else ""
+            else:
+                told[way] = news.broken
+    if told != before:
+        replace(state, json.dumps(told))
+    alive = ping(ways, news.broken)
+    if alive:
+        untold.append(_call(alive))
     if ways.get("textfile"):
         replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
-    return [reason for reason in (*untold, failed) if reason]
+    return [reason for reason in untold if reason]
 
 
 def _call(request: urllib.request.Request) -> str:

@@ -80,6 +80,12 @@ options:
       - The login that the configuration stands for, tried before anything is changed where it changes.
       - The keys are those of M(homelab.mail.smtp_login). Without it no login is tried.
     type: dict
+  now:
+    description: >-
+      The time on the controller, in seconds since 1970. Where the host's clock is far from it, there is a warning,
+      because certificates are judged by it. 0: not compared.
+    type: float
+    default: 0
   report:
     description:
       - >-
@@ -87,6 +93,16 @@ options:
         tried even where nothing changes it, and neither a refusal nor a provider that is away ends the task.
     type: bool
     default: false
+  watch:
+    description: >-
+      Text of the settings of C(smarthost watch), empty where nobody is to be told of an outage. A file of mode 0600,
+      because who knows the addresses in it can write there.
+    type: str
+    default: ""
+  watch_minutes:
+    description: Minutes between two runs of C(smarthost watch).
+    type: int
+    default: 5
   service_manager:
     description:
       - What starts Postfix at boot, as the fact C(ansible_service_mgr) has it.
@@ -129,6 +145,11 @@ login:
   description: C(verdict), one of V(accepted), V(refused), V(undecided) and V(not tried), and C(said), a sentence.
   returned: with O(report)
   type: dict
+advice:
+  description: What does not stop mail yet, such as a clock that is off.
+  returned: O(state=present)
+  type: list
+  elements: str
 installed:
   description: Packages that the role had installed and that may go again.
   returned: with O(state=absent)
@@ -157,12 +178,16 @@ from ansible_collections.homelab.mail.plugins.module_utils import (
     rehearsal,
     services,
     smarthost,
+    watch,
 )
 
 # How long a daemon may take to answer, and how long to be there at all.
 GREETING_SECONDS = 15
 STARTING_SECONDS = 3
 QUIET_SECONDS = 5
+# From when on a clock is off, and a CA bundle old.
+SKEW_SECONDS = 120
+OLD_SECONDS = 3 * 365 * 86400
 COMPILED_SUFFIXES = (".db", ".lmdb", ".cdb")
 # Postfix's own files beside main.cf that a copy of the configuration needs to be checked.
 LIVE_FILES = ("master.cf", "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d")
@@ -185,6 +210,8 @@ class Postfix:
         self.folder = os.path.join(self.directory, configuration.FOLDER)
         self.main_cf = os.path.join(self.directory, "main.cf")
         self.texts: dict[str, str] = {**module.params["tables"], "sasl_passwd": module.params["sasl_passwd"]}
+        if module.params["watch"]:
+            self.texts[watch.WAYS] = module.params["watch"]
         self.compiled: dict[str, str] = module.params["compiled"]
         self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
         # Its main.cf is the package's, and nobody's choice.
@@ -260,11 +287,29 @@ class Postfix:
         expected = {*self.texts, *(name + suffix for name in self.compiled for suffix in COMPILED_SUFFIXES)}
         return wrong + [self.table(slot, name) for name in self.names(self.table(slot, "")) if name not in expected]
 
+    def schedule(self) -> dict[str, tuple[str, int]]:
+        """The files that run the watch; none where there is no watch."""
+        if not self.module.params["watch"]:
+            return {}
+        files = self.manager.schedule(self.module.params["watch_minutes"])
+        return {path: (text, 0o644) for path, text in files.items()}
+
+    def unwanted_schedule(self) -> list[str]:
+        """Those that a watch from before has left."""
+        return [] if self.schedule() else [path for path in self.manager.schedule(1) if os.path.lexists(path)]
+
+    def end_watch(self) -> None:
+        """Nobody looks any more."""
+        self.manager.end_schedule()
+        for path in self.manager.schedule(1):
+            if os.path.lexists(path):
+                os.unlink(path)
+
     def outdated_program(self) -> dict[str, tuple[str, int]]:
         """The files of the program `smarthost` that are not as they should be."""
         return {
             path: (text, mode)
-            for path, (text, mode) in program.files().items()
+            for path, (text, mode) in {**program.files(), **self.schedule()}.items()
             if self.read(path) != text or not self.is_owned(path, mode)
         }
 
@@ -301,6 +346,24 @@ class Postfix:
         obstacle = self.manager.obstacle()
         if obstacle:
             raise Refused(obstacle)
+
+    def advice(self) -> list[str]:
+        """What does not stop mail yet."""
+        found = []
+        skew = time.time() - self.module.params["now"]
+        if self.module.params["now"] and abs(skew) > SKEW_SECONDS:
+            found.append(
+                f"The clock of this host is {smarthost.span(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the "
+                "controller's. Certificates are judged by it, and mails by their date: let it follow a time server."
+            )
+        ca_file = self.module.params["ca_file"]
+        age = time.time() - os.stat(ca_file).st_mtime if os.path.isfile(ca_file) else 0
+        if age > OLD_SECONDS:
+            found.append(
+                f"The CA bundle {ca_file} was last written {smarthost.span(age)} ago. One day the provider's "
+                "certificate will come from an authority that it does not have, and mail will wait: update the system."
+            )
+        return found
 
     def changes_login(self, old: str | None, before: str, rendered: str) -> bool:
         """Whether what is to come logs in otherwise than what is there."""
@@ -574,7 +637,7 @@ class Postfix:
 
 def mode_of(name: str) -> int:
     """The mode of a table."""
-    return 0o600 if name == "sasl_passwd" else 0o644
+    return 0o600 if name in ("sasl_passwd", watch.WAYS) else 0o644
 
 
 def write(path: str, text: str, mode: int) -> None:
@@ -626,7 +689,11 @@ def diff_of(postfix: Postfix, wrong: list[str], old: str | None, new: str | None
         path = postfix.table(old, name)
         before = postfix.read(path) if old else ""
         if before != text:
-            pair = configuration.hide_passwords(before, text) if name == "sasl_passwd" else (before, text)
+            pair = (before, text)
+            if name == "sasl_passwd":
+                pair = configuration.hide_passwords(before, text)
+            elif name == watch.WAYS:
+                pair = ("(addresses that are not shown)\n" if before else "", "(other addresses that are not shown)\n")
             shown.append(_texts(path, *pair))
     said = {item["after_header"] for item in shown}
     others = [path for path in wrong if path not in said]
@@ -673,6 +740,17 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     outdated = postfix.outdated_program()
     if outdated:
         postfix.actions.append("installed the program smarthost")
+    begin_watch = bool(postfix.schedule()) and (
+        any(path in outdated for path in postfix.schedule()) or not postfix.manager.scheduled()
+    )
+    end_watch = bool(postfix.unwanted_schedule())
+    if module.params["watch"] and not postfix.schedule():
+        module.warn(
+            "There is no timer and no /etc/cron.d on this host, so nothing looks whether mail leaves. "
+            f"Let something run every {module.params['watch_minutes']} minutes: {services.LAUNCHER} watch"
+        )
+    if begin_watch or end_watch:
+        postfix.actions.append("set up the watch" if begin_watch else "ended the watch")
     if wrong or not running:
         postfix.actions.append(f"{'started' if not running else 'restarted' if restart else 'reloaded'} Postfix")
     result = {
@@ -680,7 +758,10 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         "actions": postfix.actions,
         "diff": diff_of(postfix, wrong, old, new, rendered) if wrong else [],
         "dropped": dropped,
+        "advice": postfix.advice(),
     }
+    for advice in postfix.advice():
+        module.warn(advice)
     if not running and postfix.manager.note:
         module.warn(postfix.manager.note)
     if dropped:
@@ -728,6 +809,13 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write(path + ".new", text, mode)
         os.replace(path + ".new", path)
+    if end_watch:
+        postfix.end_watch()
+    try:
+        if begin_watch:
+            postfix.manager.begin_schedule()
+    except services.ServiceError as error:
+        raise Failed(f"Postfix runs with the new configuration, but nobody looks after it: {error}") from error
     if enable:
         try:
             postfix.manager.enable()
@@ -785,6 +873,7 @@ def give_back(postfix: Postfix) -> dict[str, Any]:
     if not found["enabled"]:
         postfix.manager.disable()
     shutil.rmtree(postfix.folder)
+    postfix.end_watch()
     program.remove()
     if found["running"]:
         try:
@@ -829,6 +918,9 @@ def main() -> None:
             "map_types": {"type": "list", "elements": "str", "default": []},
             "ca_file": {"type": "path"},
             "login": {"type": "dict", "options": login.OPTIONS},
+            "watch": {"type": "str", "default": "", "no_log": True},
+            "watch_minutes": {"type": "int", "default": 5},
+            "now": {"type": "float", "default": 0},
             "report": {"type": "bool", "default": False},
             "service_manager": {"type": "str", "default": "systemd"},
         },

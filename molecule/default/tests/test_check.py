@@ -69,3 +69,15 @@ def test_a_mail_from_every_host_shows_the_providers_reply(provider: Provider) ->
     for name in CHOSEN:
         assert f"{name} sent 250 2.0.0 Ok: queued as" in said(done)
         assert provider.wait_for_mail(lambda mail, name=name: f"Test mail from {name}" in mail["Subject"])  # type: ignore[misc]
+
+
+def test_a_clock_that_is_off_and_an_old_ca_bundle_are_said(host: Host) -> None:
+    # The controller's time is what the run says it is.
+    ca_file = "/etc/ssl/certs/ca-certificates.crt"
+    host.run_expect([0], f"touch -d '4 years ago' {ca_file}")
+    inventory = f"--extra-vars={json.dumps({'__smarthost_now': 1700000000})}"
+    done = run_site(inventory, limit=NAME, playbook=CHECK)
+    host.run_expect([0], f"touch {ca_file}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in ("The clock of this host is ", f"The CA bundle {ca_file} was last written 14"):
+        assert words in said(done).partition("HOST MAIL")[2]

@@ -125,6 +125,25 @@ def _address(host: Host) -> str:
     return found.group(1)
 
 
+@pytest.mark.usefixtures("usual")
+def test_the_watch_runs_by_what_the_system_has(host: Host, name: str) -> None:
+    watch = {"smarthost_watch_textfile": "/var/run/textfiles", "smarthost_watch_minutes": 1}
+    done = run(limit=name, **watch)
+    assert changed(done, name) == 1
+    if name == "macbook":
+        assert host.run("launchctl print system/homelab.mail.watch").rc == 0
+        end = time.monotonic() + 75
+        while not host.file("/var/run/textfiles/smarthost.prom").exists:
+            assert time.monotonic() < end
+            time.sleep(1)
+    else:
+        # These containers have no cron.
+        assert "Let something run every 1 minutes: /usr/local/bin/smarthost watch" in said(done)
+        assert host.run("smarthost watch").rc == 0
+    assert "smarthost_queue_messages 0" in host.file("/var/run/textfiles/smarthost.prom").content_string
+    assert changed(run(limit=name, **watch), name) == 0
+
+
 def test_a_mac_that_is_killed_heals(host: Host, name: str) -> None:
     if name == "macbook":
         host.run_expect([0], "kill -9 $(head -1 /var/spool/postfix/pid/master.pid)")

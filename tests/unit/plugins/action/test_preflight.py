@@ -27,6 +27,7 @@ GOOD = {
 FACTS = {
     "ansible_python_interpreter": '"{{ ansible_playbook_python }}"',
     "__smarthost_version": "3.7.11",
+    "__smarthost_service_manager": "systemd",
     "__smarthost_hostname": "nas.lan",
     "__smarthost_names": "[nas.lan, nas, localhost]",
 }
