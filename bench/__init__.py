@@ -1,1 +1,1 @@
-"""Measures what the project promises in seconds."""
+"""Measures what the project promises in figures."""

@@ -42,6 +42,8 @@ def faults(found: Mapping[str, Any], stuck_seconds: int) -> list[str]:
     stuck = waiting["oldest_seconds"] > stuck_seconds
     refused = any(reason.get("kind") in ("login", "account") for reason in waiting["reasons"])
     told = [] if found["running"] else [problem for problem in found["problems"] if "does not answer" in problem]
+    if found["returned"]:
+        told += [problem for problem in found["problems"] if "returned to its sender" in problem]
     return told + (lasting or ["Mail waits, and Postfix does not say why."] if stuck or refused else [])
 
 

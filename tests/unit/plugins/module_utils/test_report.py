@@ -58,6 +58,14 @@ def test_a_fault_is_shown_with_what_to_do(given: dict[str, Any], column: str, sh
     assert f"nas: {row['notes'][0]}" in report.table([row], report.CHECK_COLUMNS)
 
 
+def test_what_queue_and_login_both_say_is_told_once() -> None:
+    reasons = [{"reason": "535 no", "cause": "Why.", "remedy": "Do this."}, {"reason": "554 what nobody knows"}]
+    queue = {"messages": 3, "oldest_seconds": 4000, "reasons": reasons}
+    login = {"verdict": "refused", "said": "x was not satisfied: 535 no. Why. Do this."}
+    row = report.check_row("nas", answer(queue=queue, healthy=False, problems=["Why.", "Stuck."], login=login), NOW)
+    assert row["notes"] == ["Why. Do this.", "554 what nobody knows", "Stuck."]
+
+
 def test_a_provider_that_is_away_for_a_moment_is_no_fault_of_the_host() -> None:
     row = report.check_row("nas", answer(login={"verdict": "undecided", "said": "It could not be tried."}), NOW)
     assert row["healthy"]

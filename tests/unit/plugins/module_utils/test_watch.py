@@ -21,12 +21,18 @@ def state(messages: int = 0, oldest: int = 0, reason: dict[str, Any] | None = No
     """What `smarthost status` found."""
     queue = {"messages": messages, "oldest_seconds": oldest, "reasons": [reason] if reason else []}
     return {
-        "host": "nas.lan", "running": True, "problems": [], "queue": queue, "last_delivery": {"time": 5.0}, **given
+        "host": "nas.lan", "running": True, "problems": [], "queue": queue, "last_delivery": {"time": 5.0},
+        "returned": False, **given
     }  # fmt: skip
 
 
 WELL = state()
 BROKEN = state(2, 20, REFUSED)
+
+
+def test_mail_that_comes_back_is_told_although_none_waits() -> None:
+    problem = "The last mail was returned to its sender. Refused. Do this."
+    assert watch.faults(state(returned=True, problems=[problem]), STUCK) == [problem]
 
 
 class Endpoint:
