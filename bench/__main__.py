@@ -1,8 +1,8 @@
-"""Print figures beside what was promised: python -m bench [demo] [test] [status]; all without a name.
+"""Print figures beside what was promised: python -m bench [demo] [test] [status] [fleet]; all without a name.
 
 demo and test: a fresh clone in a temporary folder, with what package managers and podman have cached
 on this machine. One run each: a figure to hold against a promise in minutes, not to compare closely.
-status: smarthost status on a host with 10,000 mails in the queue.
+status: smarthost status on a host with 10,000 mails in the queue. fleet: playbooks/check.yml on 16 hosts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import status
+from . import fleet, status
 
 PROJECT = Path(__file__).resolve().parent.parent
 # make target -> promised seconds
@@ -33,9 +33,12 @@ def _seconds(target: str, clone: Path, log: Path) -> tuple[float, bool]:
 
 def main() -> int:
     """Measure, then print a line each."""
-    targets = sys.argv[1:] or [*PROMISES, "status"]
+    targets = sys.argv[1:] or [*PROMISES, "status", "fleet"]
     failed = False
     for target in targets:
+        if target == "fleet":
+            fleet.show()
+            continue
         if target == "status":
             seconds, megabytes = status.measure()
             print(f"smarthost status, {status.MAILS} mails in the queue")
