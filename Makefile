@@ -39,8 +39,9 @@ molecule: setup ## Run Molecule alone; LIMIT=trixie picks one host
 bench: setup ## Measure what the README promises in seconds
 	@$(BIN)/python -m bench
 
-docs: setup ## Write docs/providers.md anew from the presets
+docs: setup ## Write docs/providers.md anew from the presets, docs/support.md from what the tests proved
 	@$(BIN)/python -m docs.providers
+	@$(BIN)/python -m docs.support
 
 lock: setup ## Pin all Python packages anew, with their hashes
 	$(BIN)/pip install --quiet uv
@@ -48,5 +49,6 @@ lock: setup ## Pin all Python packages anew, with their hashes
 	  --custom-compile-command 'make lock' --output-file requirements/dev.txt requirements/dev.in
 
 clean: ## Remove the lab's containers and everything that was built
-	-@test ! -d .venv || for name in demo molecule molecule-replies molecule-systems bench; do $(BIN)/python -m lab down --name $$name; done
+	-@test ! -d .venv || for name in demo molecule molecule-replies molecule-systems molecule-distributions molecule-mac \
+	  bench bench-fleet; do $(BIN)/python -m lab down --name $$name; done
 	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,8 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 HOST = re.compile(rf"{NAME.pattern}(?:\.{NAME.pattern})*")
 
 BOOT_SECONDS = 60
+# Podman's name server forgets names where several containers come and go at once.
+_ONE_AT_A_TIME = threading.Lock()
 
 # What may be the mail provider of a lab: its image, its names and its switches.
 PROVIDERS: dict[str, tuple[str, tuple[str, ...], type[provider.Provider | scripted.Scripted]]] = {
@@ -88,7 +91,8 @@ def reboot(name: str, host: str) -> None:
     if container is None:
         raise LabError(f"the lab {name} has no {host}")
     with step(f"rebooted {name}-{host}"):
-        podman("restart", f"{name}-{host}")
+        with _ONE_AT_A_TIME:
+            podman("restart", f"{name}-{host}")
         _wait_for_boot(f"{name}-{host}", _kind(container["Image"]))
 
 

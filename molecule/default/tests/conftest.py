@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -44,6 +45,9 @@ CHOSEN = _chosen()
 OLD_AND_NEW = pytest.mark.parametrize("name", dict.fromkeys((CHOSEN[0], CHOSEN[-1])), scope="module")
 # One host is enough for what does not depend on the version of Postfix.
 NAME = CHOSEN[len(CHOSEN) // 2]
+# What docs/support.md has a column for, each by a test on every host.
+PROOFS = ("delivery", "idempotence", "reboot", "absent")
+proves = pytest.mark.proves
 PASSWORD = "q7w2e9r4t6y1u8i3"
 NEW_PASSWORD = "m3n5b7v9c1x2z4l6"
 MAIN_CF = "/etc/postfix/main.cf"
@@ -198,3 +202,51 @@ class Change:
 def usual(tmp_path_factory: pytest.TempPathFactory) -> Change:
     """What the inventory says."""
     return Change(tmp_path_factory.mktemp("usual") / "recorded")
+
+
+# --- what docs/support.md is written from -------------------------------------------------------
+
+FACTS = """
+if [ -e /etc/os-release ]; then . /etc/os-release; echo "$PRETTY_NAME"; else echo macOS $(sw_vers -productVersion); fi
+postconf -dh mail_version
+cat /etc/postfix/smarthost/?/settings.json
+"""
+_facts: dict[str, dict[str, str]] = {}
+_proved: dict[str, set[str]] = {}
+_failed: set[str | None] = set()
+
+
+def _name(item: pytest.Item) -> str | None:
+    """The host that a test is about; of some there is only one for all."""
+    return item.callspec.params.get("name") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what a passed test proves of a host."""
+    report = yield
+    name, mark = _name(item), item.get_closest_marker("proves")
+    if report.failed:
+        _failed.add(name)
+    elif mark and name and report.when == "call":
+        _proved.setdefault(name, set()).add(mark.args[0])
+        if mark.args[0] == "delivery":
+            # Later there may be no Postfix to ask.
+            system, postfix, settings = exec(f"{LAB}-{name}", "sh", "-c", FACTS).stdout.split("\n", 2)
+            manager = json.loads(settings)["service_manager"]
+            _facts[name] = {"system": system, "postfix": postfix, "service_manager": manager}
+    return report
+
+
+def pytest_sessionfinish() -> None:
+    """Leave a file for each host on which everything was proved and nothing failed."""
+    folder = lab.STATE / "proof"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CHOSEN:
+        path = folder / f"{SCENARIO.name}-{name}.json"
+        if _failed & {None, name}:
+            path.unlink(missing_ok=True)
+        elif _proved.get(name) == set(PROOFS):
+            kind = _INVENTORY["hosts"][name]["suite"]
+            day = datetime.date.today().isoformat()
+            path.write_text(json.dumps({"kind": kind, **_facts[name], "proved": PROOFS, "day": day}) + "\n")

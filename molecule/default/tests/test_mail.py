@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from conftest import Mail
+from conftest import Mail, proves
 from testinfra.host import Host
 
 from lab.provider import Provider
@@ -14,6 +14,7 @@ from lab.provider import Provider
 Send = Callable[..., Mail]
 
 
+@proves("delivery")
 def test_mail_to_root_arrives_authenticated_over_verified_tls(
     send: Send, provider: Provider, variables: dict[str, object]
 ) -> None:

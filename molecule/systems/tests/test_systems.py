@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import LAB, MAIN_CF, Mail, changed, run, said
+from conftest import LAB, MAIN_CF, PASSWORD, Mail, changed, proves, run, said
 from testinfra.host import Host
 
 from lab import labs
@@ -57,6 +57,7 @@ with smtplib.SMTP("127.0.0.1", 25) as server:
     assert "TLSv1.3" in str(mail["Received"])
 
 
+@proves("delivery")
 def test_mail_for_root_arrives_from_the_account(host: Host, provider: Provider) -> None:
     mail = Mail(host).arrived(provider)
     assert mail["From"].addresses[0].addr_spec == ACCOUNT
@@ -85,6 +86,7 @@ def test_the_program_says_that_mail_leaves(host: Host, provider: Provider) -> No
     assert host.run("smarthost login").stdout == f"smtp.fastmail.com accepts the login of {ACCOUNT}.\n"
 
 
+@proves("reboot")
 def test_it_is_there_after_a_reboot(host: Host, name: str, provider: Provider) -> None:
     labs.reboot(LAB, name)
     if name == "noinit":
@@ -93,6 +95,10 @@ def test_it_is_there_after_a_reboot(host: Host, name: str, provider: Provider) -
         host.run_expect([0], "postfix start")
     assert answers(name)
     assert Mail(host).arrived(provider)
+
+
+@proves("idempotence")
+def test_a_second_run_changes_nothing(name: str) -> None:
     assert changed(run(limit=name), name) == 0
 
 
@@ -177,6 +183,7 @@ def test_a_mac_without_a_ca_bundle_is_refused_in_plain_words(host: Host, name: s
         assert "brew install ca-certificates" in said(done)
 
 
+@proves("absent")
 @pytest.mark.usefixtures("usual")
 def test_absent_gives_the_host_back(host: Host, name: str) -> None:
     assert changed(run(limit=name, smarthost_state="absent"), name) == (1 if name == "macbook" else 2)
@@ -184,6 +191,7 @@ def test_absent_gives_the_host_back(host: Host, name: str) -> None:
     assert not host.file("/usr/local/bin/smarthost").exists
     assert not host.file("/usr/local/lib/smarthost").exists
     assert not host.file("/etc/postfix/smarthost").exists
+    assert host.run(f"grep -rlsF {PASSWORD} / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev").stdout == ""
     if name == "macbook":
         original = "/etc/postfix/main.cf.default"
         assert host.file(MAIN_CF).content_string == host.file(original).content_string
