@@ -241,9 +241,9 @@ def problems(found: dict[str, Any], answers: dict[str, str]) -> list[str]:
 def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
     """Send a mail and follow it to the provider's reply, or to the reason why there is none yet."""
     # Not above: what speaks SMTP takes as long to load as all the rest of a status.
-    import smtplib  # noqa: PLC0415
-    from email.message import EmailMessage  # noqa: PLC0415
-    from email.utils import formatdate, make_msgid  # noqa: PLC0415
+    import smtplib
+    from email.message import EmailMessage
+    from email.utils import formatdate, make_msgid
 
     ours = settings()
     manager = services.manager(ours.get("service_manager", ""), run)
@@ -306,7 +306,7 @@ def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:
 
 def try_login() -> tuple[login.Outcome, dict[str, Any]]:
     """The login as Postfix makes it, tried as the role does."""
-    from ansible_collections.homelab.mail.plugins.module_utils import login  # noqa: PLC0415
+    from ansible_collections.homelab.mail.plugins.module_utils import login
 
     ours = settings()
     parameters = values(
@@ -434,7 +434,7 @@ def _test(given: argparse.Namespace) -> int:
 
 
 def _login(_given: argparse.Namespace) -> int:
-    from ansible_collections.homelab.mail.plugins.module_utils import login  # noqa: PLC0415
+    from ansible_collections.homelab.mail.plugins.module_utils import login
 
     if os.geteuid() != 0:
         print("Only root may read the login. Run: sudo smarthost login", file=sys.stderr)
@@ -453,7 +453,7 @@ def _watch(_given: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         print("Only root may read whom to tell. Run: sudo smarthost watch", file=sys.stderr)
         return 2
-    from ansible_collections.homelab.mail.plugins.module_utils import watch  # noqa: PLC0415
+    from ansible_collections.homelab.mail.plugins.module_utils import watch
 
     # Never for the others' mail to suffer from: what cannot be told is said in the log, and that is all.
     for reason in watch.watch(status(), settings(watch.WAYS)):

@@ -66,9 +66,10 @@ def test_a_mail_from_every_host_shows_the_providers_reply(provider: Provider) ->
     provider.clear()
     done = run_site("--extra-vars", f"to={ACCOUNT}", limit=FLEET, playbook=TEST_MAIL)
     assert done.returncode == 0, done.stdout + done.stderr
+    subjects = " ".join(str(mail["Subject"]) for mail in provider.mails())
     for name in CHOSEN:
         assert f"{name} sent 250 2.0.0 Ok: queued as" in said(done)
-        assert provider.wait_for_mail(lambda mail, name=name: f"Test mail from {name}" in mail["Subject"])  # type: ignore[misc]
+        assert f"Test mail from {name}" in subjects
 
 
 def test_a_clock_that_is_off_and_an_old_ca_bundle_are_said(host: Host) -> None:
