@@ -87,6 +87,10 @@ def test_a_dry_run_tells_what_a_supported_system_will_get(
 @pytest.mark.parametrize("family", MAIN["__smarthost_systems"])
 def test_every_family_says_how_to_install_and_to_remove(family: str) -> None:
     system = rendering.load(f"vars/{family}.yml")
+    if family == "Darwin":
+        # A Mac comes with its Postfix, and no package of it.
+        assert system["__smarthost_packages"] == {}
+        return
     assert {"postfix", "ca-certificates"} <= {name.removesuffix("-mozilla") for name in system["__smarthost_packages"]}
     # Debian's way is in the tasks.
     assert ("__smarthost_install" in system, "__smarthost_remove" in system) == (family != "Debian",) * 2
