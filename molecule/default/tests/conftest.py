@@ -88,7 +88,8 @@ def run_site(
     return subprocess.run(
         ["ansible-playbook", *inventories, f"--limit={limit},localhost", *arguments, str(playbook)],
         cwd=PROJECT,
-        env={**os.environ, **settings, **(environment or {})},
+        # Molecule asks for colours where it has a terminal.
+        env={**os.environ, **settings, "ANSIBLE_FORCE_COLOR": "0", **(environment or {})},
         capture_output=True,
         text=True,
         timeout=300,
