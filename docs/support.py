@@ -51,8 +51,8 @@ _MEANING = """
 _NOT_RUN = {
     "a real Mac": "The stand-in above, and `.github/workflows/macos.yml` for GitHub's Macs, which has not run yet.",
     "providers' live servers": "The [presets](providers.md) come from the providers' documentation.",
-    "ansible-core 2.17 (Python 3.12) and 2.21 (3.13)": "The unit tests of variables and vault; first and second "
-    "runs on Debian 11, 12 and unstable by hand.",
+    "ansible-core 2.17 (Python 3.12) and 2.21 (3.13)": "The unit tests of variables and vault; runs on Debian "
+    "11, 12 and unstable, and on the hosts without systemd, by hand.",
 }
 
 
