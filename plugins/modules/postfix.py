@@ -440,6 +440,7 @@ class Postfix:
     def write_tables(self, slot: str) -> None:
         """All tables anew in a folder that no main.cf names."""
         folder = os.path.join(self.folder, slot)
+        self.bring_original_along()
         for path in (self.folder, folder):
             # A link could lead anywhere.
             if os.path.islink(path) or (os.path.exists(path) and not os.path.isdir(path)):
@@ -457,6 +458,17 @@ class Postfix:
                 raise Refused(f"postmap cannot compile the table {name}: {err.strip()}")
         sync_directory(folder)
         sync_directory(self.folder)
+
+    def bring_original_along(self) -> None:
+        """Where somebody has made the folder a link, what was there before the role comes back from behind it."""
+        if not os.path.islink(self.folder) or not os.path.isfile(self.found):
+            return
+        behind = os.path.realpath(self.original)
+        os.unlink(self.folder)
+        os.mkdir(self.folder)
+        os.mkdir(self.original, 0o700)
+        for name in self.names(behind):
+            write(os.path.join(self.original, name), self.read(os.path.join(behind, name)), 0o600)
 
     def remove_tables(self, slot: str) -> None:
         """Take a folder of tables away, which no main.cf names any more, or yet."""

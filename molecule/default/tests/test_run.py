@@ -475,6 +475,8 @@ def test_damage_is_seen_and_mended(host: Host, provider: Provider, damage: str) 
     assert changed(run()) == 1
     host.run("rm -rf /etc/postfix/elsewhere")
     assert changed(run()) == 0
+    # What the host had before is still there to be given back.
+    assert host.file("/etc/postfix/smarthost/original/found.json").mode == 0o600
     assert Mail(host).arrived(provider)
 
 
