@@ -44,6 +44,12 @@ def test_a_host_that_left_nothing_keeps_its_row() -> None:
     assert "| `trixie` | 3.10.9 |" in page and "| `trixie` | 3.5.1 |" not in page
 
 
+def test_a_kind_without_a_row_is_named_as_not_run() -> None:
+    page = support.page([proof("trixie")], before="")
+    [line] = [line for line in page.splitlines() if "has left a proof here yet" in line]
+    assert "`sid`" in line and "`mac`" in line and "`trixie`" not in line
+
+
 def test_the_page_in_the_repository_is_as_it_would_be_written() -> None:
     text = support.PAGE.read_text()
     assert text == support.page([], text), "run `make docs`"
