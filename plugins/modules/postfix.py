@@ -157,6 +157,7 @@ installed:
   elements: str
 """
 
+import contextlib
 import fcntl
 import glob
 import json
@@ -164,6 +165,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -589,13 +591,51 @@ class Postfix:
             raise Refused(f"Postfix does not start. {self.last_words(mark) or error}") from error
 
     def await_deliveries(self) -> None:
-        """A restart cuts off what is being sent, and a mail whose reply is lost is sent again: wait for a quiet moment.
+        """Let no mail be under way: a restart cuts that off, and a mail whose reply is lost is sent again.
 
-        Not for long, because with a relay that does not answer there is none.
+        The queue manager pauses, so that no more set out; not for long, whatever becomes of this run.
         """
+        managers = [pid for pid, name in self.daemons() if name == "qmgr"]
+        if not managers:
+            return
+        pause = f"kill -STOP {' '.join(managers)}; sleep {QUIET_SECONDS + 2}; kill -CONT {' '.join(managers)}"
+        subprocess.Popen(
+            ["/bin/sh", "-c", pause],
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         end = time.monotonic() + QUIET_SECONDS
-        while '"queue_name": "active"' in self.command("postqueue", "-j", check=False)[1] and time.monotonic() < end:
+        time.sleep(0.2)
+        while time.monotonic() < end and any(self.is_connected(pid) for pid, name in self.daemons() if name == "smtp"):
             time.sleep(0.1)
+
+    def daemons(self) -> list[tuple[str, str]]:
+        """Process number and name of what the master daemon has started; nothing where /proc does not tell."""
+        found = []
+        master = self.read(os.path.join(self.value("queue_directory"), "pid", "master.pid")).strip()
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                status = re.match(r"(\d+) \((.*)\) \S (\d+)", self.read(path))
+                if status and status.group(3) == master:
+                    found.append((status.group(1), status.group(2)))
+        return found
+
+    def is_connected(self, pid: str) -> bool:
+        """Whether a process has a connection to a server."""
+        connected = set()
+        for table in ("tcp", "tcp6"):
+            # State 01 is an established connection; the tenth field names its socket.
+            rows = (line.split() for line in self.read(f"/proc/{pid}/net/{table}").splitlines())
+            connected |= {f"socket:[{row[9]}]" for row in rows if row[3] == "01"}
+        with contextlib.suppress(OSError):
+            return any(os.readlink(path) in connected for path in glob.glob(f"/proc/{pid}/fd/*"))
+        return False
+
+    def value(self, name: str) -> str:
+        """A parameter, as Postfix reads it."""
+        return self.command("postconf", "-xh", name)[1].strip()
 
     def reload(self) -> None:
         """Let Postfix read its configuration again; mail under way goes on."""
@@ -863,6 +903,11 @@ def give_back(postfix: Postfix) -> dict[str, Any]:
     """The host as it was found; raises Refused with everything as it is."""
     found = json.loads(postfix.read(postfix.found) or "{}")
     if not found:
+        if configuration.slot_in_use(postfix.read(postfix.main_cf), postfix.directory):
+            raise Refused(
+                f"what this host had before is not in {postfix.original} any more, so it cannot be given back. "
+                f"Write a main.cf of your own, or remove Postfix; then remove {postfix.folder}, which has the password."
+            )
         return {"changed": False, "actions": [], "installed": []}
     _code, queue, _err = postfix.command("postqueue", "-j")
     waiting = len(queue.splitlines())

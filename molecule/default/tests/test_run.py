@@ -480,6 +480,14 @@ def test_damage_is_seen_and_mended(host: Host, provider: Provider, damage: str) 
     assert Mail(host).arrived(provider)
 
 
+def test_what_cannot_be_given_back_is_said(host: Host) -> None:
+    host.run_expect([0], "mv /etc/postfix/smarthost/original /run/original")
+    done = run(smarthost_state="absent")
+    host.run_expect([0], "mv /run/original /etc/postfix/smarthost/original")
+    assert done.returncode != 0
+    assert "Nothing was changed: what this host had before is not in /etc/postfix/smarthost/original" in said(done)
+
+
 def test_a_masked_postfix_is_refused_with_the_remedy(host: Host) -> None:
     host.run_expect([0], "systemctl mask --now postfix")
     done = run(smarthost_parameters={"delay_warning_time": "4h"})
