@@ -157,7 +157,9 @@ class Systemd(NoManager):
     def schedule(self, minutes: int) -> dict[str, str]:
         unit = f"/etc/systemd/system/{WATCH}"
         return {
-            f"{unit}.service": "# Managed by Ansible.\n[Unit]\nDescription=Tell of mail that does not leave\n\n"
+            f"{unit}.service": "# Managed by Ansible.\n[Unit]\nDescription=Tell of mail that does not leave\n"
+            # Whoever starts it by hand as well may do so as often as they like.
+            "StartLimitIntervalSec=0\n\n"
             f"[Service]\nType=oneshot\nNice=10\nExecStart={LAUNCHER} watch\n",
             f"{unit}.timer": "# Managed by Ansible.\n[Unit]\nDescription=Look whether mail leaves\n\n"
             f"[Timer]\nOnBootSec={minutes}min\nOnUnitActiveSec={minutes}min\nAccuracySec=10s\n\n"
