@@ -103,7 +103,8 @@ def replace(path: str, text: str) -> None:
     handle, new = tempfile.mkstemp(dir=os.path.dirname(path))
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
-    os.chmod(new, 0o644)
+        # By the handle: others may write in the folder, and put something else behind the name.
+        os.fchmod(file.fileno(), 0o644)
     os.replace(new, path)
 
 

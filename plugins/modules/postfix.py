@@ -415,7 +415,12 @@ class Postfix:
         # What only a daemon reads, it says when it runs.
         try:
             found = rehearsal.rehearse(
-                main_cf, self.texts, self.compiled, self.directory, os.path.dirname(self.path("postconf"))
+                # Neither the login nor whom to tell of an outage: others may read what is rehearsed with.
+                main_cf,
+                self.module.params["tables"],
+                self.compiled,
+                self.directory,
+                os.path.dirname(self.path("postconf")),
             )
         except rehearsal.CannotRehearse as error:
             self.module.warn(
