@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -70,21 +70,40 @@ def _checks() -> tuple[Check, ...]:
     )
 
 
-def _run(check: Check, prefix: str = "") -> tuple[bool, str, float]:
-    """Whether it passed, what its tests counted, and its seconds; its output is shown as it comes."""
+@dataclass
+class Outcome:
+    """How a check went: its status, what its tests counted, and those that failed, with the reason."""
+
+    passed: bool = False
+    counted: str = ""
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def read(self, line: str) -> None:
+        """Take what a line of pytest's own summary says."""
+        if found := re.search(r"\b(\d+ (?:passed|failed).*?) in [\d.]+s", line):
+            self.counted = found.group(1)
+        if found := re.search(r"\b(?:FAILED|ERROR) (\S+::.*)", line):
+            self.failures.append(found.group(1).strip())
+
+
+def _run(check: Check, prefix: str = "") -> Outcome:
+    """Run it and show its output as it comes."""
     print(f"\n=== {check.name}: {' '.join(check.command)}", flush=True)
     start = time.monotonic()
     process = subprocess.Popen(
         check.command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        env={**os.environ, "NO_COLOR": "1"},
+        # Wide enough for pytest to give the reason, too.
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
     )  # fmt: skip
     assert process.stdout
-    counted = ""
+    outcome = Outcome()
     for line in process.stdout:
         print(f"{prefix}{line}", end="", flush=True)
-        found = re.search(r"\b(\d+ (?:passed|failed).*?) in [\d.]+s", line)
-        counted = found.group(1) if found else counted
-    return process.wait() == 0, counted, time.monotonic() - start
+        outcome.read(line)
+    outcome.passed = process.wait() == 0
+    outcome.seconds = time.monotonic() - start
+    return outcome
 
 
 def main() -> int:
@@ -95,18 +114,22 @@ def main() -> int:
         print(f"checks: there is no {', '.join(wanted)}; there are lint, unit and molecule", file=sys.stderr)
         return 2
     alone = [check for check in checks if check.group != "molecule"]
-    results = [(check, *_run(check)) for check in alone]
+    results = [(check, _run(check)) for check in alone]
     # Scenarios have hosts of their own and mostly wait for them: two at once.
     scenarios = [check for check in checks if check.group == "molecule"]
     with ThreadPoolExecutor(max_workers=2) as pool:
         prefixes = [f"{check.name.split()[-1]} | " if len(scenarios) > 1 else "" for check in scenarios]
         done = pool.map(_run, scenarios, prefixes)
-        results += [(check, *result) for check, result in zip(scenarios, done, strict=True)]
+        results += zip(scenarios, done, strict=True)
 
     print("\nSummary")
-    for check, passed, counted, seconds in results:
-        print(f"  {'passed' if passed else 'FAILED'}  {check.name:<18} {seconds:6.0f} s  {counted}")
-    failed = sum(not passed for _check, passed, _counted, _seconds in results)
+    for check, outcome in results:
+        word = "passed" if outcome.passed else "FAILED"
+        print(f"  {word}  {check.name:<18} {outcome.seconds:6.0f} s  {outcome.counted}")
+        # Whoever sees the end of the output alone needs no more to begin.
+        for failure in outcome.failures:
+            print(f"          {failure[:300]}")
+    failed = sum(not outcome.passed for _check, outcome in results)
     print(f"{len(results) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

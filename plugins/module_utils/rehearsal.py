@@ -22,8 +22,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
+
+# typing.Self is newer than the Python of some hosts.
+Itself = TypeVar("Itself", bound="_Background")
 
 SECONDS = 8
 PREFIX = "postfix-check-"
@@ -81,6 +85,17 @@ def rehearse(
     `tables` and `compiled` as for the module `postfix`; `programs` is the folder of postconf and sendmail.
     Raises CannotRehearse where Postfix' own defaults do not get a mail out that way either.
     """
+    try:
+        return _compared(main_cf, tables, compiled, config_directory, programs)
+    except (OSError, subprocess.SubprocessError) as error:
+        # No room below /run, or a program that does not come to its end.
+        raise CannotRehearse(str(error)) from error
+
+
+def _compared(
+    main_cf: str, tables: dict[str, str], compiled: dict[str, str], config_directory: str, programs: str
+) -> list[str]:
+    """The complaints, unless they are those of Postfix' own defaults too."""
     faults = _attempt(main_cf, tables, compiled, config_directory, programs)
     if faults:
         level = configuration.parse_main_cf(main_cf).get("compatibility_level", "2")
@@ -258,9 +273,20 @@ def _master(folder: _Folder, daemons: str) -> Iterator[subprocess.Popen[bytes]]:
 class _Background:
     """A thread that goes on until the block is left, and sees that within a moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: socket.socket) -> None:
+        self._socket = own
+        self._socket.settimeout(0.1)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def __enter__(self: Itself) -> Itself:
+        return self
+
+    def __exit__(self, *_reason: object) -> None:
+        self._closing.set()
+        self._thread.join()
+        self._socket.close()
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -271,30 +297,16 @@ class _Background:
         """What is done over and over."""
         raise NotImplementedError
 
-    def stop(self) -> None:
-        """End the thread."""
-        self._closing.set()
-        self._thread.join()
-
 
 class _Log(_Background):
     """What the daemons say, read as they say it."""
 
     def __init__(self, path: str) -> None:
-        super().__init__()
         self.lines: list[str] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(path)
+        own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        own.bind(path)
         os.chmod(path, 0o666)
-        self._socket.settimeout(0.1)
-
-    def __enter__(self) -> _Log:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_reason: object) -> None:
-        self.stop()
-        self._socket.close()
+        super().__init__(own)
 
     def step(self) -> None:
         self.lines.append(self._socket.recv(8192).decode(errors="replace").strip())
@@ -316,22 +328,13 @@ class _Relay(_Background):
     """A relay that goes away as soon as somebody begins TLS with it."""
 
     def __init__(self, family: socket.AddressFamily, address: str, wrapped: bool) -> None:
-        super().__init__()
         self.reached = threading.Event()
         self._wrapped = wrapped
-        self._socket = socket.socket(family)
-        self._socket.bind((address, 0))
-        self._socket.listen(5)
-        self._socket.settimeout(0.1)
-        self.port: int = self._socket.getsockname()[1]
-
-    def __enter__(self) -> _Relay:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_reason: object) -> None:
-        self.stop()
-        self._socket.close()
+        own = socket.socket(family)
+        own.bind((address, 0))
+        own.listen(5)
+        self.port: int = own.getsockname()[1]
+        super().__init__(own)
 
     def step(self) -> None:
         peer, _address = self._socket.accept()

@@ -21,6 +21,8 @@ from lab.provider import ACCOUNT, Provider
 CONTAINER = f"{LAB}-{NAME}"
 # As the inventory has it, as the provider shows a new one, and one that it does not know.
 TYPED = ("q7w2 e9r4 t6y1 u8i3", "m3n5 b7v9 c1x2 z4l6", "k8j6 h4g2 f1d3 s5a7")
+# Who knows the address can write there.
+TOPIC = "http://127.0.0.1:9/a-topic-that-nobody-guesses"
 OLD, NEW, WRONG = (typed.replace(" ", "") for typed in TYPED)
 
 
@@ -28,7 +30,7 @@ def spellings() -> list[str]:
     """Each password as it is typed, as it is used, and as it crosses the line at a login."""
     used = [typed.replace(" ", "") for typed in TYPED]
     sent = [f"\0{ACCOUNT}\0{password}" for password in used] + used
-    return [*TYPED, *used, *(base64.b64encode(text.encode()).decode().rstrip("=") for text in sent)]
+    return [TOPIC, *TYPED, *used, *(base64.b64encode(text.encode()).decode().rstrip("=") for text in sent)]
 
 
 # --- the sampler ----------------------------------------------------------------------------------
@@ -183,6 +185,18 @@ def test_no_password_is_seen_outside_of_its_file(host: Host, provider: Provider,
     [place] = found.stdout.splitlines()
     assert place == host.check_output("postconf -h smtp_sasl_password_maps").partition(":")[2]
     assert (host.file(place).mode, host.file(place).user, host.file(place).group) == (0o600, "root", "root")
+
+
+def test_whom_to_tell_of_an_outage_is_seen_in_its_file_alone(host: Host, tmp_path: Path) -> None:
+    watch = tmp_path / "watch.yml"
+    watch.write_text(f"smarthost_watch_ntfy: {TOPIC}\n")
+    (tmp_path / "here").mkdir()
+    with sampled(tmp_path / "here") as seen:
+        done = run_site(f"--extra-vars=@{watch}", "-vvv", "--diff", limit=NAME)
+    assert changed(done) == 1
+    assert TOPIC not in done.stdout + done.stderr
+    assert any("/watch.json" in place for place in seen)
+    assert all(place.endswith("/watch.json 600 0") or place.endswith("/sasl_passwd 600 0") for place in seen)
 
 
 def vaulted(folder: Path) -> dict[str, Path]:
