@@ -62,6 +62,7 @@ def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[s
         "__smarthost_hostname": hostname,
         "__smarthost_names": addresses.local_names(hostname, "nas.lan", "nas"),
         "__smarthost_version": "3.7.11",
+        "__smarthost_keeps_connections": True,
         "__smarthost_service_manager": "systemd",
         "__smarthost_levels": main["__smarthost_levels"],
         "__smarthost_login": {"ca_file": plan["ca_file"] or system["__smarthost_default_ca_file"]},

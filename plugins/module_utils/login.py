@@ -66,6 +66,15 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
     return Outcome(ACCEPTED)
 
 
+def answers(account: Mapping[str, Any]) -> bool:
+    """Whether the provider can be reached and greets; no login is made."""
+    try:
+        _leave(_connect(account))
+    except _Ended:
+        return False
+    return True
+
+
 def _context(account: Mapping[str, Any]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -51,6 +51,7 @@ relay     unix  -  -  n  -      -  smtp
 error     unix  -  -  n  -      -  error
 retry     unix  -  -  n  -      -  error
 scache    unix  -  -  n  -      1  scache
+tlsproxy  unix  -  -  n  -      0  tlsproxy
 """
 # So that the mail takes this way, whatever ways the configuration has for others.
 _OWN = """

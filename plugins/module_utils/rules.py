@@ -102,6 +102,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["aliases"] = _aliases(verdict, settings, provider, account["from"])
     verdict.plan["generic"] = _generic(verdict, settings, provider, providers, account["username"])
     verdict.plan["parameters"] = _parameters(verdict, settings)
+    _check_size(verdict, provider)
     verdict.plan["hostname"] = _hostname(verdict, settings)
     verdict.plan["watch"] = _watch(verdict, settings)
     _check_ca_file(verdict, settings)
@@ -584,6 +585,18 @@ def _check_sender(
             variable,
             f"{shown} is an address at {other}, so {name} refuses it.",
             f"Write an address that you own at {name}. {about}".rstrip(),
+        )
+
+
+def _check_size(verdict: Verdict, provider: Mapping[str, Any]) -> None:
+    """Whether what Postfix takes can leave again."""
+    wanted = verdict.plan["parameters"].get("message_size_limit", "")
+    most = provider.get("size_limit")
+    # 0 is no limit at all.
+    if most and wanted.isdigit() and not 0 < int(wanted) <= most:
+        verdict.warnings.append(
+            f"message_size_limit in smarthost_parameters lets mails in that {provider['name']} refuses: it takes "
+            f"{most} bytes at most. Without it, the program that hands in a mail too large is told so at once."
         )
 
 

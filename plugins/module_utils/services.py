@@ -10,6 +10,7 @@ import os
 import plistlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 Run = Callable[..., tuple[int, str, str]]
@@ -17,12 +18,8 @@ Run = Callable[..., tuple[int, str, str]]
 # Ours, beside Apple's job com.apple.postfix.master, which System Integrity Protection keeps as it is.
 LABEL = "homelab.mail.smarthost"
 PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
-# What looks after the mail every few minutes.
 LAUNCHER = "/usr/local/bin/smarthost"
-WATCH = "smarthost-watch"
-WATCH_LABEL = "homelab.mail.watch"
-WATCH_PLIST = f"/Library/LaunchDaemons/{WATCH_LABEL}.plist"
-CRON = f"/etc/cron.d/{WATCH}"
+CRON = "/etc/cron.d"
 # Where a syslog daemon, or Postfix itself, writes its log on systems without a journal.
 LOG_FILES = ("/var/log/mail.log", "/var/log/maillog", "/var/log/mail", "/var/log/messages")
 # The programs of Postfix that say what became of a mail, and those that say why it does not run.
@@ -38,6 +35,35 @@ class Mark(NamedTuple):
 
     time: float
     sizes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What looks after the mail now and then: `smarthost` with this command, every so many seconds."""
+
+    command: str
+    description: str
+    seconds: int
+    #: Nothing is started, and nothing logged, where no mail waits.
+    only_with_mail: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its timer is called."""
+        return f"smarthost-{self.command}"
+
+    @property
+    def label(self) -> str:
+        """What launchd calls it."""
+        return f"homelab.mail.{self.command}"
+
+
+def watch(minutes: int) -> Job:
+    """Tells of an outage."""
+    return Job("watch", "Tell of mail that does not leave", 60 * minutes)
+
+
+RETRY = Job("retry", "Send what waited for a provider that was away", 30, only_with_mail=True)
 
 
 class ServiceError(Exception):
@@ -79,20 +105,23 @@ class NoManager:
     def disable(self) -> None:
         """Do not start it at boot."""
 
-    def schedule(self, minutes: int) -> dict[str, str]:
-        """The files that let `smarthost watch` run every so many minutes, path -> text; none where nothing would."""
-        if not os.path.isdir(os.path.dirname(CRON)):
+    def schedule(self, job: Job) -> dict[str, str]:
+        """The files that let a job run, path -> text; none where nothing would."""
+        if not os.path.isdir(CRON):
             return {}
-        return {CRON: f"# Managed by Ansible.\n*/{minutes} * * * * root {LAUNCHER} watch\n"}
+        # cron knows nothing shorter than a minute.
+        every = max(1, job.seconds // 60)
+        line = f"*/{every} * * * * root {LAUNCHER} {job.command}"
+        return {f"{CRON}/{job.name}": f"# Managed by Ansible.\n# {job.description}.\n{line}\n"}
 
-    def scheduled(self) -> bool:
+    def scheduled(self, job: Job) -> bool:
         """Whether these files have their effect."""
         return True
 
-    def begin_schedule(self) -> None:
+    def begin_schedule(self, job: Job) -> None:
         """Let them have it, after they were written."""
 
-    def end_schedule(self) -> None:
+    def end_schedule(self, job: Job) -> None:
         """The contrary, before they are removed."""
 
     def obstacle(self) -> str:
@@ -154,28 +183,33 @@ class Systemd(NoManager):
     def disable(self) -> None:
         self.run("systemctl", "disable", "postfix")
 
-    def schedule(self, minutes: int) -> dict[str, str]:
-        unit = f"/etc/systemd/system/{WATCH}"
+    def schedule(self, job: Job) -> dict[str, str]:
+        unit = f"/etc/systemd/system/{job.name}"
+        # Whoever starts it by hand as well may do so as often as they like.
+        limits = "StartLimitIntervalSec=0\n"
+        if job.only_with_mail:
+            queue = self.run("postconf", "-xh", "queue_directory")[1].strip() or "/var/spool/postfix"
+            limits += f"ConditionPathExistsGlob={queue}/deferred/*/*\n"
         return {
-            f"{unit}.service": "# Managed by Ansible.\n[Unit]\nDescription=Tell of mail that does not leave\n"
-            # Whoever starts it by hand as well may do so as often as they like.
-            "StartLimitIntervalSec=0\n\n"
-            f"[Service]\nType=oneshot\nNice=10\nExecStart={LAUNCHER} watch\n",
-            f"{unit}.timer": "# Managed by Ansible.\n[Unit]\nDescription=Look whether mail leaves\n\n"
-            f"[Timer]\nOnBootSec={minutes}min\nOnUnitActiveSec={minutes}min\nAccuracySec=10s\n\n"
+            f"{unit}.service": f"# Managed by Ansible.\n[Unit]\nDescription={job.description}\n{limits}\n"
+            # Not a word in the log for each time that it was started, but what it says itself.
+            "[Service]\nType=oneshot\nNice=10\nLogLevelMax=notice\nSyslogLevel=warning\n"
+            f"ExecStart={LAUNCHER} {job.command}\n",
+            f"{unit}.timer": f"# Managed by Ansible.\n[Unit]\nDescription={job.description}\n\n"
+            f"[Timer]\nOnBootSec={job.seconds}\nOnUnitInactiveSec={job.seconds}\nAccuracySec=1\n\n"
             "[Install]\nWantedBy=timers.target\n",
         }
 
-    def scheduled(self) -> bool:
-        return self.run("systemctl", "is-active", "--quiet", f"{WATCH}.timer")[0] == 0
+    def scheduled(self, job: Job) -> bool:
+        return self.run("systemctl", "is-active", "--quiet", f"{job.name}.timer")[0] == 0
 
-    def begin_schedule(self) -> None:
+    def begin_schedule(self, job: Job) -> None:
         self.run("systemctl", "daemon-reload")
-        self._expect("systemctl", "enable", f"{WATCH}.timer")
-        self._expect("systemctl", "restart", f"{WATCH}.timer")
+        self._expect("systemctl", "enable", f"{job.name}.timer")
+        self._expect("systemctl", "restart", f"{job.name}.timer")
 
-    def end_schedule(self) -> None:
-        self.run("systemctl", "disable", "--now", f"{WATCH}.timer")
+    def end_schedule(self, job: Job) -> None:
+        self.run("systemctl", "disable", "--now", f"{job.name}.timer")
 
     def obstacle(self) -> str:
         if self.run("systemctl", "is-enabled", "postfix")[1].startswith("masked"):
@@ -269,20 +303,21 @@ class Launchd(NoManager):
         self.run("launchctl", "enable", f"system/{LABEL}")
         self._expect("launchctl", "bootstrap", "system", PLIST)
 
-    def schedule(self, minutes: int) -> dict[str, str]:
-        plist = {"Label": WATCH_LABEL, "ProgramArguments": [LAUNCHER, "watch"], "StartInterval": 60 * minutes}
-        return {WATCH_PLIST: plistlib.dumps(plist).decode()}
+    def schedule(self, job: Job) -> dict[str, str]:
+        plist = {"Label": job.label, "ProgramArguments": [LAUNCHER, job.command], "StartInterval": job.seconds}
+        return {f"/Library/LaunchDaemons/{job.label}.plist": plistlib.dumps(plist).decode()}
 
-    def scheduled(self) -> bool:
-        return self.run("launchctl", "print", f"system/{WATCH_LABEL}")[0] == 0
+    def scheduled(self, job: Job) -> bool:
+        return self.run("launchctl", "print", f"system/{job.label}")[0] == 0
 
-    def begin_schedule(self) -> None:
-        self.run("launchctl", "bootout", f"system/{WATCH_LABEL}")
-        self.run("launchctl", "enable", f"system/{WATCH_LABEL}")
-        self._expect("launchctl", "bootstrap", "system", WATCH_PLIST)
+    def begin_schedule(self, job: Job) -> None:
+        (path,) = self.schedule(job)
+        self.run("launchctl", "bootout", f"system/{job.label}")
+        self.run("launchctl", "enable", f"system/{job.label}")
+        self._expect("launchctl", "bootstrap", "system", path)
 
-    def end_schedule(self) -> None:
-        self.run("launchctl", "bootout", f"system/{WATCH_LABEL}")
+    def end_schedule(self, job: Job) -> None:
+        self.run("launchctl", "bootout", f"system/{job.label}")
 
     def _write(self) -> None:
         new = PLIST + ".new"

@@ -39,6 +39,13 @@ NO_RELAY = "Postfix has no relayhost: this host is not configured as a smart hos
 START_IT = "Start Postfix, or run the playbook again."
 DIGIT = re.compile(r"\d")
 SUSPENDED = "delivery temporarily suspended: "
+# What Postfix says of a server that it did not come to speak with. Not of one that it lost later on, because of a mail
+# that the server cannot take, perhaps.
+AWAY = re.compile(
+    r"connect to |Host or domain name not found|host \S+ refused to talk to me: 4|"
+    r"(lost connection|conversation) with \S+ (timed out )?while "
+    r"(receiving the initial server greeting|performing the (EHLO|HELO) handshake)"
+)
 TEST_SECONDS = 60
 # Reasons that are shown; an outage has one or two.
 REASONS = 5
@@ -101,12 +108,8 @@ def queue(provider: str | None, now: float) -> dict[str, Any]:
         return {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": [], "unreadable": "Postfix is not installed"}
     count, size, oldest = 0, 0, now
     reasons: Counter[str] = Counter()
-    # Line by line: the queue may be long.
-    with subprocess.Popen(
-        [path, "-j"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
-    ) as process:
-        for line in process.stdout or ():
-            mail = json.loads(line)
+    with _asked(path) as process:
+        for mail in _mails(process):
             count += 1
             size += mail["message_size"]
             oldest = min(oldest, mail["arrival_time"])
@@ -122,12 +125,28 @@ def queue(provider: str | None, now: float) -> dict[str, Any]:
     return result
 
 
+def _asked(postqueue: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [postqueue, "-j"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
+    )
+
+
+def _mails(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    # Line by line: the queue may be long.
+    for line in process.stdout or ():
+        yield json.loads(line)
+
+
+def _without_suspension(reason: str) -> str:
+    """What follows is why Postfix makes a pause with the server, and the reason of others that wait."""
+    return reason[len(SUSPENDED) :] if reason.startswith(SUSPENDED) else reason
+
+
 def _explained(reasons: Counter[str], provider: str | None) -> list[dict[str, Any]]:
     """Reasons with what they mean; those that mean the same are one."""
     alike: dict[str, dict[str, Any]] = {}
     for text, count in reasons.most_common():
-        # What follows is why Postfix makes a pause with the server, and the reason of others that wait.
-        reason = text[len(SUSPENDED) :] if text.startswith(SUSPENDED) else text
+        reason = _without_suspension(text)
         # Ten thousand mails are told the same with other numbers and addresses in it.
         shape = " ".join("…" if DIGIT.search(word) else word for word in reason.split())
         alike.setdefault(shape, {"messages": 0, "reason": reason})["messages"] += count
@@ -304,38 +323,66 @@ def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:
     return {"status": what, "said": said, **({} if what == "sent" else explained(said, ours.get("provider")))}
 
 
-def try_login() -> tuple[login.Outcome, dict[str, Any]]:
-    """The login as Postfix makes it, tried as the role does."""
-    from ansible_collections.homelab.mail.plugins.module_utils import login
-
+def relay_account() -> dict[str, Any] | None:
+    """The account by which Postfix relays, for the module login, without the login itself; None without a relay."""
     ours = settings()
-    parameters = values(
-        "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_password_maps",
-        "myhostname",
-    )  # fmt: skip
+    parameters = values("relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "myhostname")
     relay = re.fullmatch(r"\[?([^\]]+?)\]?(?::(\d+))?", parameters.get("relayhost", ""))
     if not relay:
-        nowhere = {"provider": "custom", "host": "the relay", "password": ""}
-        return login.Outcome(login.UNDECIDED, "looking the relay up", NO_RELAY), nowhere
-    host, port = relay.group(1), int(relay.group(2) or 25)
-    _code, found, error = run("postmap", "-q", parameters["relayhost"], parameters["smtp_sasl_password_maps"])
-    username, _colon, password = found.rstrip("\n").partition(":")
-    account = {
+        return None
+    return {
         "provider": ours.get("provider", "custom"),
-        "host": host,
-        "port": port,
+        "host": relay.group(1),
+        "port": int(relay.group(2) or 25),
         "tls": "implicit" if parameters["smtp_tls_wrappermode"] == "yes" else "starttls",
         "tls_security_level": parameters["smtp_tls_security_level"],
         "ca_file": parameters["smtp_tls_CAfile"],
         "helo": parameters["myhostname"],
-        "username": username,
-        "password": password,
-        "sender": ours.get("sender", username),
+        "sender": ours.get("sender"),
     }
+
+
+def try_login() -> tuple[login.Outcome, dict[str, Any]]:
+    """The login as Postfix makes it, tried as the role does."""
+    from ansible_collections.homelab.mail.plugins.module_utils import login
+
+    account = relay_account()
+    if account is None:
+        nowhere = {"provider": "custom", "host": "the relay", "password": ""}
+        return login.Outcome(login.UNDECIDED, "looking the relay up", NO_RELAY), nowhere
+    parameters = values("relayhost", "smtp_sasl_password_maps")
+    _code, found, error = run("postmap", "-q", parameters["relayhost"], parameters["smtp_sasl_password_maps"])
+    username, _colon, password = found.rstrip("\n").partition(":")
+    account.update(username=username, password=password, sender=account["sender"] or username)
     if not username:
         said = error.strip() or f"no login for {parameters['relayhost']}"
         return login.Outcome(login.UNDECIDED, "looking the login up", said), account
     return login.try_login(account), account
+
+
+def retry() -> bool:
+    """Send what waited for a provider that was away, where it can be reached again; says whether it was sent.
+
+    Postfix itself waits for up to an hour by then. Tried again as often as this, mail that the provider puts off, or
+    a login that it refuses, would get the account locked.
+    """
+    path = shutil.which("postqueue", path=PATH)
+    if path is None or not _somebody_waits_for_the_provider(path):
+        return False
+    from ansible_collections.homelab.mail.plugins.module_utils import login
+
+    account = relay_account()
+    return account is not None and login.answers(account) and run("postqueue", "-f")[0] == 0
+
+
+def _somebody_waits_for_the_provider(postqueue: str) -> bool:
+    with _asked(postqueue) as process:
+        for mail in _mails(process):
+            reasons = (recipient.get("delay_reason", "") for recipient in mail["recipients"])
+            if any(AWAY.match(_without_suspension(reason)) for reason in reasons):
+                process.terminate()
+                return True
+    return False
 
 
 # --- what is shown ----------------------------------------------------------------------------------
@@ -402,9 +449,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("login", help="try the login at the provider; sends no mail")
     commands.add_parser("watch", help="tell of an outage by the ways that are set up; run by a timer")
+    commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
     given = parser.parse_args(arguments)
+    called = {"status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry}
     try:
-        return {"status": _status, "test": _test, "login": _login, "watch": _watch}[given.command](given)
+        return called[given.command](given)
     except (BrokenPipeError, KeyboardInterrupt):
         return 130
 
@@ -458,4 +507,13 @@ def _watch(_given: argparse.Namespace) -> int:
     # Never for the others' mail to suffer from: what cannot be told is said in the log, and that is all.
     for reason in watch.watch(status(), settings(watch.WAYS)):
         print(f"could not be told: {reason}", file=sys.stderr)
+    return 0
+
+
+def _retry(_given: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        print("Only root may read the whole queue. Run: sudo smarthost retry", file=sys.stderr)
+        return 2
+    if retry():
+        print("The provider can be reached again: what waited for it is being sent.")
     return 0

@@ -66,6 +66,12 @@ options:
       text is not named here.
     type: dict
     default: {}
+  services:
+    description: >-
+      Services that master.cf must have, C(name/type) -> line. One that is there stays as it is; V(absent) takes away
+      again what was added.
+    type: dict
+    default: {}
   map_types:
     description: Map types that this host's Postfix must have.
     type: list
@@ -168,7 +174,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -221,6 +227,10 @@ class Postfix:
         self.manager = services.manager(
             module.params["service_manager"], lambda *argv: self.command(*argv, check=False)
         )
+        present = module.params["state"] == "present"
+        self.jobs = [services.RETRY] * present
+        if module.params["watch"]:
+            self.jobs.append(services.watch(module.params["watch_minutes"]))
         self.outcome: login.Outcome | None = None
         self.actions: list[str] = []
         self.original = os.path.join(self.folder, "original")
@@ -289,29 +299,66 @@ class Postfix:
         expected = {*self.texts, *(name + suffix for name in self.compiled for suffix in COMPILED_SUFFIXES)}
         return wrong + [self.table(slot, name) for name in self.names(self.table(slot, "")) if name not in expected]
 
-    def schedule(self) -> dict[str, tuple[str, int]]:
-        """The files that run the watch; none where there is no watch."""
-        if not self.module.params["watch"]:
-            return {}
-        files = self.manager.schedule(self.module.params["watch_minutes"])
-        return {path: (text, 0o644) for path, text in files.items()}
+    def missing_services(self) -> dict[str, str]:
+        """The services that master.cf lacks."""
+        _code, out, _err = self.command("postconf", "-M")
+        there = {"/".join(line.split()[:2]) for line in out.splitlines()}
+        return {name: line for name, line in self.module.params["services"].items() if name not in there}
 
-    def unwanted_schedule(self) -> list[str]:
-        """Those that a watch from before has left."""
-        return [] if self.schedule() else [path for path in self.manager.schedule(1) if os.path.lexists(path)]
+    def add_services(self, missing: dict[str, str]) -> None:
+        """Let master.cf have them; each is harmless as long as no main.cf makes use of it."""
+        found = json.loads(self.read(self.found) or "{}")
+        if found:
+            # Before they are there: what is not will not be missed when it is taken away.
+            found["services"] = sorted({*found.get("services", []), *missing})
+            write(self.found, json.dumps(found), 0o600)
+        for name, line in missing.items():
+            code, _out, err = self.command("postconf", "-M", f"{name}={line}")
+            if code != 0:
+                raise Refused(f"the service {name} cannot be added to master.cf: {err.strip()}")
 
-    def end_watch(self) -> None:
+    def remove_services(self, names: Iterable[str]) -> None:
+        """Take them out of master.cf."""
+        for name in names:
+            self.command("postconf", "-MX", name)
+
+    def job_files(self) -> dict[str, tuple[str, int]]:
+        """The files that let the jobs run."""
+        texts = [self.manager.schedule(job) for job in self.jobs]
+        return {path: (text, 0o644) for files in texts for path, text in files.items()}
+
+    def jobs_to_begin(self, outdated: Iterable[str]) -> list[services.Job]:
+        """Those that do not run, or not as they should."""
+        files = {job: self.manager.schedule(job) for job in self.jobs}
+        return [
+            job for job in self.jobs if files[job] and (files[job].keys() & outdated or not self.manager.scheduled(job))
+        ]
+
+    def jobs_to_end(self) -> list[services.Job]:
+        """Those of a run before that are not wanted any more."""
+        unwanted = {job.name: job for job in (services.RETRY, services.watch(1))}
+        for job in self.jobs:
+            unwanted.pop(job.name)
+        return [job for job in unwanted.values() if any(map(os.path.lexists, self.manager.schedule(job)))]
+
+    def end_jobs(self, jobs: list[services.Job]) -> None:
         """Nobody looks any more."""
-        self.manager.end_schedule()
-        for path in self.manager.schedule(1):
-            if os.path.lexists(path):
-                os.unlink(path)
+        for job in jobs:
+            self.manager.end_schedule(job)
+            for path in self.manager.schedule(job):
+                if os.path.lexists(path):
+                    os.unlink(path)
+
+    def metrics(self) -> str:
+        """The file that the watch in place writes for node_exporter; empty where there is none."""
+        slot = configuration.slot_in_use(self.read(self.main_cf), self.directory)
+        return metrics_of(self.read(self.table(slot, watch.WAYS)))
 
     def outdated_program(self) -> dict[str, tuple[str, int]]:
         """The files of the program `smarthost` that are not as they should be."""
         return {
             path: (text, mode)
-            for path, (text, mode) in {**program.files(), **self.schedule()}.items()
+            for path, (text, mode) in {**program.files(), **self.job_files()}.items()
             if self.read(path) != text or not self.is_owned(path, mode)
         }
 
@@ -613,7 +660,9 @@ class Postfix:
         )
         end = time.monotonic() + QUIET_SECONDS
         time.sleep(0.2)
-        while time.monotonic() < end and any(self.is_connected(pid) for pid, name in self.daemons() if name == "smtp"):
+        # A connection that is kept for the next mail is tlsproxy's.
+        clients = ("smtp", "tlsproxy")
+        while time.monotonic() < end and any(self.is_connected(pid) for pid, name in self.daemons() if name in clients):
             time.sleep(0.1)
 
     def daemons(self) -> list[tuple[str, str]]:
@@ -695,6 +744,14 @@ class Postfix:
 def mode_of(name: str) -> int:
     """The mode of a table."""
     return 0o600 if name in ("sasl_passwd", watch.WAYS) else 0o644
+
+
+def metrics_of(ways: str) -> str:
+    """The file that a watch with these settings writes for node_exporter; empty where there is none."""
+    # Somebody may have written anything into them.
+    with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError):
+        return os.path.join(json.loads(ways or "{}")["textfile"], watch.TEXTFILE)
+    return ""
 
 
 def write(path: str, text: str, mode: int) -> None:
@@ -784,6 +841,7 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.check_host()
         if wrong:
             postfix.check_configuration(rendered, new)
+    missing = postfix.missing_services() if postfix.installed else module.params["services"]
     running = postfix.running()
     restart = configuration.needs_restart(before, main_cf) or not running or postfix.unfinished in wrong
     enable = not postfix.manager.enabled() if postfix.installed else True
@@ -797,23 +855,26 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     outdated = postfix.outdated_program()
     if outdated:
         postfix.actions.append("installed the program smarthost")
-    begin_watch = bool(postfix.schedule()) and (
-        any(path in outdated for path in postfix.schedule()) or not postfix.manager.scheduled()
-    )
-    end_watch = bool(postfix.unwanted_schedule())
-    if module.params["watch"] and not postfix.schedule():
+    metrics = postfix.metrics()
+    # Else node_exporter would go on telling of the day when the watch was ended.
+    stale = "" if metrics == metrics_of(module.params["watch"]) else metrics
+    begin, end = postfix.jobs_to_begin(outdated), postfix.jobs_to_end()
+    if module.params["watch"] and not postfix.job_files():
         module.warn(
             "There is no timer and no /etc/cron.d on this host, so nothing looks whether mail leaves. "
             f"Let something run every {module.params['watch_minutes']} minutes: {services.LAUNCHER} watch"
         )
-    if begin_watch or end_watch:
-        postfix.actions.append("set up the watch" if begin_watch else "ended the watch")
-    if wrong or not running:
+    postfix.actions += [f"let smarthost {job.command} run" for job in begin]
+    postfix.actions += [f"ended smarthost {job.command}" for job in end]
+    if missing:
+        postfix.actions.append(f"added {', '.join(missing)} to master.cf")
+    if wrong or missing or not running:
         postfix.actions.append(f"{'started' if not running else 'restarted' if restart else 'reloaded'} Postfix")
     result = {
         "changed": bool(postfix.actions),
         "actions": postfix.actions,
-        "diff": diff_of(postfix, wrong, old, new, rendered) if wrong else [],
+        "diff": (diff_of(postfix, wrong, old, new, rendered) if wrong else [])
+        + [_texts(os.path.join(postfix.directory, "master.cf"), "", f"{line}\n") for line in missing.values()],
         "dropped": dropped,
         "advice": postfix.advice(),
     }
@@ -841,16 +902,19 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.remove_tables(new)
         raise
     try:
+        postfix.add_services(missing)
         if wrong:
             postfix.replace_main_cf(main_cf)
-        if wrong or not running:
+        if wrong or missing or not running:
             postfix.run(restart)
     except SystemExit:
         # A program could not be run at all, and that has been said.
+        postfix.remove_services(missing)
         if wrong:
             put_back(postfix, new, running)
         raise
     except BaseException as reason:
+        postfix.remove_services(missing)
         # Whatever it was: main.cf may name the new tables by now.
         if wrong:
             raise Failed(f"{reason} {put_back(postfix, new, running)}") from reason
@@ -866,11 +930,12 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write(path + ".new", text, mode)
         os.replace(path + ".new", path)
-    if end_watch:
-        postfix.end_watch()
+    postfix.end_jobs(end)
+    if stale and os.path.lexists(stale):
+        os.unlink(stale)
     try:
-        if begin_watch:
-            postfix.manager.begin_schedule()
+        for job in begin:
+            postfix.manager.begin_schedule(job)
     except services.ServiceError as error:
         raise Failed(f"Postfix runs with the new configuration, but nobody looks after it: {error}") from error
     if enable:
@@ -930,12 +995,16 @@ def give_back(postfix: Postfix) -> dict[str, Any]:
     }
     if postfix.module.check_mode:
         return result
+    metrics = postfix.metrics()
     postfix.put_secrets_back(found, configuration.parse_main_cf(original))
     postfix.replace_main_cf(original, found["mode"])
+    postfix.remove_services(found.get("services", []))
     if not found["enabled"]:
         postfix.manager.disable()
     shutil.rmtree(postfix.folder)
-    postfix.end_watch()
+    postfix.end_jobs(postfix.jobs_to_end())
+    if metrics and os.path.lexists(metrics):
+        os.unlink(metrics)
     program.remove()
     if found["running"]:
         try:
@@ -977,6 +1046,7 @@ def main() -> None:
             "tables": {"type": "dict", "default": {}},
             "sasl_passwd": {"type": "str", "no_log": True},
             "compiled": {"type": "dict", "default": {}},
+            "services": {"type": "dict", "default": {}},
             "map_types": {"type": "list", "elements": "str", "default": []},
             "ca_file": {"type": "path"},
             "login": {"type": "dict", "options": login.OPTIONS},

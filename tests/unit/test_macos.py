@@ -52,6 +52,8 @@ def test_what_is_newer_than_3_2_2_is_found(line: str, complaint: str) -> None:
 def test_the_whole_main_cf_is_understood(level: str, rewrite: str, map_type: str) -> None:
     verdict = rendering.judge(tls_security_level=level, rewrite=rewrite, map_type=map_type)
     assert not verdict.faults
-    main_cf = rendering.render(verdict.plan, __smarthost_version="3.2.2")["main.cf"]
+    main_cf = rendering.render(verdict.plan, __smarthost_version="3.2.2", __smarthost_keeps_connections=False)[
+        "main.cf"
+    ]
     assert "compatibility_level = 2\n" in main_cf
     assert complaints(main_cf) == []

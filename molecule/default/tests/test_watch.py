@@ -98,7 +98,11 @@ def test_a_watch_that_is_taken_out_of_the_variables_is_gone(host: Host) -> None:
     done = run("--diff", "-vvv", **WATCH)
     assert changed(done) == 1
     assert TOPIC not in done.stdout.replace(json.dumps(WATCH), "")
+    look(host)
+    assert host.file("/run/textfiles/smarthost.prom").exists
     assert changed(run()) == 1
+    # Else Prometheus would go on telling of this day.
+    assert not host.file("/run/textfiles/smarthost.prom").exists
     assert not host.run("systemctl cat smarthost-watch.timer").succeeded
     assert host.check_output("find /etc/postfix /etc/systemd -name '*watch*'") == ""
 

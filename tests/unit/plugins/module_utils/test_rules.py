@@ -1153,6 +1153,15 @@ def test_accepted_aliases_are_what_stands_in_the_virtual_table(
     assert {value for key, value in table.items() if key.startswith("@")} == {table["root"]}
 
 
+@pytest.mark.parametrize(
+    ("limit", "warned"), [("20000000", False), ("52428800", False), ("100000000", True), ("0", True)]
+)
+def test_a_size_limit_above_the_providers_is_warned_of(judge: Judge, limit: str, warned: bool) -> None:
+    verdict = judge(parameters={"message_size_limit": limit})
+    assert not verdict.faults
+    assert ["message_size_limit" in warning for warning in verdict.warnings] == [True] * warned
+
+
 @given(
     parameters=st.dictionaries(
         st.one_of(

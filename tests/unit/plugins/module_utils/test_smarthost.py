@@ -178,3 +178,38 @@ def test_the_state_is_json() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (59, "59 s"), (60, "1 min"), (200000, "2 days")])
 def test_times_are_said_as_people_say_them(seconds: int, said: str) -> None:
     assert smarthost.span(seconds) == said
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "connect to smtp.fastmail.com[103.168.172.45]:465: Connection refused",
+        "connect to smtp.fastmail.com[103.168.172.45]:465: Connection timed out",
+        "delivery temporarily suspended: connect to smtp.fastmail.com[1.2.3.4]:465: No route to host",
+        "Host or domain name not found. Name service error for name=smtp.fastmail.com type=AAAA: Host not found",
+        "lost connection with smtp.fastmail.com[1.2.3.4] while receiving the initial server greeting",
+        "conversation with smtp.fastmail.com[1.2.3.4] timed out while receiving the initial server greeting",
+        "lost connection with smtp.fastmail.com[1.2.3.4] while performing the EHLO handshake",
+        "host smtp.fastmail.com[1.2.3.4] refused to talk to me: 421 4.3.2 Service not available",
+    ],
+)
+def test_who_waits_for_a_provider_that_is_away_need_not_wait_for_long(reason: str) -> None:
+    assert smarthost.AWAY.match(smarthost._without_suspension(reason))
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        WRONG_PASSWORD,
+        # What broke the connection may be the mail.
+        "lost connection with smtp.fastmail.com[1.2.3.4] while sending message body",
+        "conversation with smtp.fastmail.com[1.2.3.4] timed out while sending end of data -- message may be sent more "
+        "than once",
+        "host smtp.fastmail.com[1.2.3.4] said: 450 4.2.1 Daily limit exceeded (in reply to MAIL FROM command)",
+        "host smtp.fastmail.com[1.2.3.4] refused to talk to me: 554 5.7.1 No service for you",
+        "Server certificate not verified",
+        "TLS is required, but was not offered by host smtp.fastmail.com[1.2.3.4]",
+    ],
+)
+def test_what_the_provider_has_put_off_is_not_tried_more_often(reason: str) -> None:
+    assert not smarthost.AWAY.match(smarthost._without_suspension(reason))
