@@ -1,61 +1,82 @@
-"""Print figures beside what was promised: python -m bench [demo] [test] [status] [fleet]; all without a name.
+"""Measure what the project promises, beside what it is compared with: python -m bench [NAME …]; all without a name.
 
-demo and test: a fresh clone in a temporary folder, with what package managers and podman have cached
-on this machine. One run each: a figure to hold against a promise in minutes, not to compare closely.
-status: smarthost status on a host with 10,000 mails in the queue. fleet: playbooks/check.yml on 16 hosts.
+NAME is one of runs, fleet, mail, outage, footprint and status, which print tables in Markdown (docs/benchmarks.md has
+those of a whole run), or demo and test: how long `make demo` and `make test` take in a fresh clone, with what package
+managers and podman have cached on this machine. A figure that is not what was promised is printed **bold**.
 """
 
 from __future__ import annotations
 
+import datetime
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from . import fleet, status
+from . import fleet, footprint, mail, outage, runs, status
+from .common import PROJECT, progress
 
-PROJECT = Path(__file__).resolve().parent.parent
 # make target -> promised seconds
-PROMISES = {"demo": 180, "test": 1200}
-STATUS_SECONDS, STATUS_MEGABYTES = 0.5, 50
+TARGETS = {"demo": 180, "test": 1500}
+TABLES: dict[str, Callable[[], str]] = {
+    "runs": runs.measure,
+    "mail": mail.measure,
+    "footprint": footprint.measure,
+    "status": status.measure,
+    "fleet": fleet.measure,
+}
+OUTAGE_SECONDS = 60
 
 
-def _seconds(target: str, clone: Path, log: Path) -> tuple[float, bool]:
-    """How long a target takes in a clone, and whether it succeeded; it is given nothing to answer with."""
-    start = time.monotonic()
-    with log.open("w") as output:
-        done = subprocess.run(
-            ["make", target], cwd=clone, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
-        )
-    return time.monotonic() - start, done.returncode == 0
+def _target(target: str) -> str:
+    """How long a target takes in a clone; it is given nothing to answer with."""
+    with tempfile.TemporaryDirectory(prefix="homelab-mail-bench-") as folder:
+        clone = Path(folder) / "clone"
+        subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(clone)], check=True)
+        progress(f"make {target}, from a fresh clone")
+        log = Path(tempfile.gettempdir()) / f"homelab-mail-bench-{target}.log"
+        start = time.monotonic()
+        with log.open("w") as output:
+            done = subprocess.run(
+                ["make", target], cwd=clone, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            )
+        seconds = time.monotonic() - start
+    promise = TARGETS[target]
+    verdict = "" if done.returncode == 0 else f" FAILED, see {log}"
+    return f"make {target}: {seconds:.0f} s, promised {promise} s, ratio {seconds / promise:.2f}{verdict}\n"
+
+
+def _machine() -> str:
+    """What the figures were measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB"
 
 
 def main() -> int:
-    """Measure, then print a line each."""
-    targets = sys.argv[1:] or [*PROMISES, "status", "fleet"]
-    failed = False
-    for target in targets:
-        if target == "fleet":
-            fleet.show()
-            continue
-        if target == "status":
-            seconds, megabytes = status.measure()
-            print(f"smarthost status, {status.MAILS} mails in the queue")
-            for figure, promise, unit in ((seconds, STATUS_SECONDS, "s"), (megabytes, STATUS_MEGABYTES, "MB")):
-                print(f"  {figure:6.2f} {unit:<3} promised {promise} {unit}   ratio {figure / promise:.2f}", flush=True)
-            continue
-        with tempfile.TemporaryDirectory(prefix="homelab-mail-bench-") as folder:
-            clone = Path(folder) / "clone"
-            subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(clone)], check=True)
-            print(f"make {target}, from a fresh clone …", flush=True)
-            log = Path(tempfile.gettempdir()) / f"homelab-mail-bench-{target}.log"
-            seconds, succeeded = _seconds(target, clone, log)
-        promise = PROMISES[target]
-        verdict = "" if succeeded else f"  FAILED, see {log}"
-        print(f"  {seconds:6.0f} s   promised {promise} s   ratio {seconds / promise:.2f}{verdict}", flush=True)
-        failed |= not succeeded
-    return 1 if failed else 0
+    """Measure, and print a table each."""
+    unknown = [name for name in sys.argv[1:] if name not in (*TABLES, *TARGETS, "outage")]
+    if unknown:
+        print(f"bench: there is no {', '.join(unknown)}.\n\n{__doc__}", file=sys.stderr)
+        return 2
+    wanted = sys.argv[1:] or [*TABLES, "outage"]
+    start = time.monotonic()
+    print(f"Measured on {datetime.date.today().isoformat()}, on {_machine()}, with all hosts on it.\n", flush=True)
+    # Postfix' own defaults take ten minutes after it, which pass while the others are measured.
+    away = outage.Outage(OUTAGE_SECONDS) if "outage" in wanted else None
+    if away:
+        away.begun.wait()
+    for name in wanted:
+        if name != "outage":
+            print(TABLES[name]() if name in TABLES else _target(name), flush=True)
+    if away:
+        away.join()
+        print(away.text)
+    print(f"All of it took {(time.monotonic() - start) / 60:.0f} minutes.")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,65 +1,67 @@
-"""How long playbooks/check.yml takes for 16 hosts, beside `ansible all -m ping` in the same run."""
+"""What one more host costs, and playbooks/check.yml."""
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
-import tempfile
-import time
-from pathlib import Path
+from .common import Site, kept, medians, progress, site, spread, table
+from .runs import FLOOR, PING
 
-import yaml
-
-from lab import environment, labs
-
-PROJECT = Path(__file__).resolve().parent.parent
-LAB = os.environ.get("LAB", "bench") + "-fleet"
-HOSTS = [f"h{number:02}" for number in range(1, 17)]
-FORKS = "--forks=16"
-ROUNDS = 5
-# The lab's own account; nothing else knows it.
-VARIABLES = {
-    "lab": LAB,
-    "smarthost_provider": "fastmail",
-    "smarthost_username": "casey@fastmail.com",
-    "smarthost_password": "q7w2 e9r4 t6y1 u8i3",
-}
+SIZES = (1, 4, 16, 32)
+FORKS = (5, 20)
+CHECK_HOSTS, CHECK_ROUNDS = 16, 3
 
 
-def measure() -> tuple[list[float], list[float]]:
-    """Seconds of each round, of ping and of the check."""
-    labs.up(LAB, dict.fromkeys(HOSTS, "trixie"))
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            inventory = Path(folder) / "hosts.yml"
-            inventory.write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(HOSTS), "vars": VARIABLES}}))
-            where = ("--inventory=lab/inventory", f"--inventory={inventory}", FORKS)
-            _seconds("ansible-playbook", *where, "site.yml")
-            pings, checks = [], []
-            # In turn, so that whatever else the machine does befalls both.
-            for _round in range(ROUNDS):
-                pings.append(_seconds("ansible", *where, "all", "--module-name=ping"))
-                checks.append(_seconds("ansible-playbook", *where, "playbooks/check.yml"))
-    finally:
-        labs.down(LAB, [])
-    return pings, checks
+def measure() -> str:
+    """Both, as tables; the hosts have their Postfix, so that there are figures within minutes."""
+    names = [f"h{number:02}" for number in range(1, max(SIZES) + 1)]
+    with site("fleet", dict.fromkeys(names, "installed")) as where:
+        progress(f"configuring {len(names)} hosts")
+        where.configure("--forks=20")
+        floor = where.playbook("floor", FLOOR)
+        seconds: dict[tuple[str, int, int], float] = {}
+        for forks in FORKS:
+            for size in SIZES:
+                progress(f"{size} hosts, {forks} forks")
+                limit = f"--limit={','.join(names[:size])},localhost"
+                for name, playbook in (("floor", floor), ("site.yml", "site.yml")):
+                    seconds[name, forks, size] = where.seconds("ansible-playbook", limit, f"--forks={forks}", playbook)
+        check = _check(where, names[:CHECK_HOSTS])
+    return _table(seconds) + "\n" + check
 
 
-def _seconds(*command: str) -> float:
-    precedence = "all_inventory,groups_inventory,all_plugins_inventory,groups_plugins_inventory"
-    settings = {**os.environ, **environment(), "ANSIBLE_PRECEDENCE": precedence}
-    start = time.monotonic()
-    subprocess.run(command, cwd=PROJECT, env=settings, check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - start
+def _table(seconds: dict[tuple[str, int, int], float]) -> str:
+    rows: list[list[object]] = []
+    for forks in FORKS:
+        each = {}
+        for name in ("site.yml", "floor"):
+            figures = [seconds[name, forks, size] for size in SIZES]
+            each[name] = (figures[-1] - figures[0]) / (SIZES[-1] - SIZES[0])
+            rows.append([name, forks, *(f"{figure:.1f}" for figure in figures), f"{each[name]:.2f}"])
+        ratio = each["site.yml"] / each["floor"]
+        rows[-2].append(kept(f"{ratio:.2f}", ratio <= 1))
+        rows[-1].append("")
+    return table(
+        "The fleet",
+        "Seconds of a run that changes nothing, one round. Promised: a further host costs no more "
+        "than with the floor (facts, one package, one service).",
+        ["play", "forks", *(f"{size} hosts" for size in SIZES), "each further host", "× floor"],
+        rows,
+    )
 
 
-def show() -> None:
-    """Measure, and print the figures beside the promise."""
-    pings, checks = measure()
-    ping, check = statistics.median(pings), statistics.median(checks)
-    promise = 2 * ping + 1
-    print(f"playbooks/check.yml, {len(HOSTS)} hosts, {FORKS}, medians of {ROUNDS} rounds in turn")
-    print(f"  ansible all -m ping   {ping:6.2f} s   ({min(pings):.2f} to {max(pings):.2f})")
-    print(f"  check.yml             {check:6.2f} s   ({min(checks):.2f} to {max(checks):.2f})")
-    print(f"  promised 2 x ping + 1 {promise:6.2f} s   ratio {check / promise:.2f}", flush=True)
+def _check(where: Site, names: list[str]) -> str:
+    limit = f"--limit={','.join(names)},localhost"
+    progress(f"check.yml on {len(names)} hosts, {CHECK_ROUNDS} rounds")
+    rounds: dict[str, list[float]] = {"ping": [], "check": []}
+    for _round in range(CHECK_ROUNDS):
+        rounds["ping"].append(where.seconds(*PING, limit, "--forks=20"))
+        rounds["check"].append(where.seconds("ansible-playbook", limit, "--forks=20", "playbooks/check.yml"))
+    middle = medians(rounds)
+    promise = 2 * middle["ping"] + 1
+    ratio = middle["check"] / promise
+    return table(
+        "playbooks/check.yml",
+        f"Seconds for {len(names)} hosts with 20 forks, each with a login at the provider, medians of {CHECK_ROUNDS} "
+        "rounds in turn. Promised: at most 2 × ping + 1 s.",
+        ["check.yml", "ping", "2 × ping + 1", "ratio"],
+        [[spread(rounds["check"]), spread(rounds["ping"]), f"{promise:.1f}", kept(f"{ratio:.2f}", ratio <= 1)]],
+    )

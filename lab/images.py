@@ -2,6 +2,7 @@
 
 import base64
 import fcntl
+import hashlib
 import json
 import subprocess
 import tempfile
@@ -44,7 +45,8 @@ class Kind:
     customize: tuple[str, ...] = ()
     # Makes the lab's authority, on standard input, one that the host trusts.
     trust: str = TRUST
-    tag: str = ""
+    # Of what goes into it beside this.
+    version: str = ""
     domain: str = ""
     # In place of a suite: an image of a container registry, and what to run in it first.
     image: str = ""
@@ -67,7 +69,7 @@ KINDS = {
     # As on Alpine, but with Debian's packages.
     "openrc": Kind(
         "trixie",
-        ("sysvinit-core", "openrc", "busybox-syslogd", *HOST),
+        ("sysvinit-core", "openrc", "busybox-syslogd", "cron", *HOST),
         "/sbin/init",
         OPENRC,
         # No terminal to log in at.
@@ -75,6 +77,8 @@ KINDS = {
     ),
     # As containers for one program are: process 1 only takes in orphans.
     "noinit": Kind("trixie", ("catatonit", *HOST), "catatonit -P"),
+    # Where Postfix has been installed, and left as Debian leaves it: for figures that are not about installing it.
+    "installed": Kind("trixie", (*SYSTEMD, *HOST, "postfix", "libsasl2-modules"), "/sbin/init", UNITS),
     # From container registries, for those who reach one. After the distributions' documentation; not run yet.
     **{
         kind: Kind("", (), "/sbin/init", UNITS, (f"dnf -y install systemd {TOOLS}",), image=image)
@@ -116,8 +120,7 @@ KINDS = {
         ("launchctl", "print", "system"),
         mac.HOOKS,
         mac.TRUST,
-        # An image of older files is not taken for theirs.
-        f":{mac.version()}",
+        mac.version(),
         # As a Mac names itself.
         ".local",
     ),
@@ -136,8 +139,10 @@ PREFIX = "localhost/homelab-mail-"
 
 
 def reference(kind: str) -> str:
-    """The image of a kind of host or of the provider."""
-    return f"{PREFIX}{kind}{KINDS[kind].tag}"
+    """The image of a kind of host or of the provider. One that was built of something else has another name."""
+    what = KINDS[kind]
+    made_of = (what.suite, what.packages, what.command, what.customize, what.image, what.version)
+    return f"{PREFIX}{kind}:{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"
 
 
 def build_missing(kinds: set[str]) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
@@ -83,13 +83,17 @@ def provider() -> Iterator[Provider]:
 
 
 def run_site(
-    *arguments: str, limit: str, playbook: Path = PROJECT / "site.yml", environment: dict[str, str] | None = None
+    *arguments: str,
+    limit: str,
+    playbook: Path = PROJECT / "site.yml",
+    environment: dict[str, str] | None = None,
+    inventories: Sequence[Path] = INVENTORIES,
 ) -> subprocess.CompletedProcess[str]:
     """Run the site.yml that people run, with the settings that Molecule runs it with."""
     settings = {key: value.replace("${MOLECULE_PROJECT_DIRECTORY}", str(PROJECT)) for key, value in _SETTINGS.items()}
-    inventories = [f"--inventory={path}" for path in INVENTORIES]
+    options = [*(f"--inventory={path}" for path in inventories), f"--limit={limit},localhost"]
     return subprocess.run(
-        ["ansible-playbook", *inventories, f"--limit={limit},localhost", *arguments, str(playbook)],
+        ["ansible-playbook", *options, *arguments, str(playbook)],
         cwd=PROJECT,
         # Molecule asks for colours where it has a terminal.
         env={**os.environ, **settings, "ANSIBLE_FORCE_COLOR": "0", **(environment or {})},
@@ -129,9 +133,9 @@ class Mail:
         self.sent_at = time.time()
         host.run_expect([0], f"printf %s '{text}' | /usr/sbin/sendmail -i {option}{to}")
 
-    def arrived(self, provider: Provider) -> EmailMessage:
+    def arrived(self, provider: Provider, timeout: float = 60) -> EmailMessage:
         """The mail as the provider has it."""
-        return provider.wait_for_mail(lambda mail: mail["Subject"] == self.subject)
+        return provider.wait_for_mail(lambda mail: mail["Subject"] == self.subject, timeout)
 
     def log(self) -> str:
         """What Postfix's client said since the mail was sent."""

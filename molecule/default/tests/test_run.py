@@ -9,7 +9,21 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from conftest import LAB, MAIN_CF, NAME, NEW_PASSWORD, PASSWORD, PROJECT, Change, Mail, changed, run, run_site, said
+from conftest import (
+    INVENTORIES,
+    LAB,
+    MAIN_CF,
+    NAME,
+    NEW_PASSWORD,
+    PASSWORD,
+    PROJECT,
+    Change,
+    Mail,
+    changed,
+    run,
+    run_site,
+    said,
+)  # fmt: skip
 from testinfra.host import Host
 
 from lab import labs
@@ -162,6 +176,39 @@ def test_a_run_without_a_change_makes_no_login(host: Host, provider: Provider) -
     assert changed(run()) == 0
     assert changed(run(smarthost_parameters={"delay_warning_time": "4h"})) == 1
     assert logins(provider, marker) == 0
+
+
+def test_a_run_without_a_change_calls_the_host_twice(host: Host, tmp_path: Path) -> None:
+    counting = tmp_path / "ssh"
+    counting.write_text(f'#!/bin/sh\necho >>"{tmp_path}/calls"\nexec "{PROJECT}/lab/podman-ssh" "$@"\n')
+    counting.chmod(0o700)
+    assert changed(run(ansible_ssh_executable=str(counting))) == 0
+    assert len((tmp_path / "calls").read_text().splitlines()) == 2
+
+
+@pytest.fixture
+def with_a_broken_one(tmp_path: Path) -> tuple[Path, ...]:
+    """Inventories of two hosts, of which the first is not there."""
+    path = tmp_path / "two.yml"
+    path.write_text(f"all: {{hosts: {{gone: , {NAME}: }}}}")
+    return (path, *INVENTORIES)
+
+
+def test_a_broken_host_keeps_no_other_from_its_mail(host: Host, with_a_broken_one: tuple[Path, ...]) -> None:
+    changing = '--extra-vars={"smarthost_parameters": {"delay_warning_time": "4h"}}'
+    done = run_site(changing, limit=f"gone,{NAME}", inventories=with_a_broken_one)
+    assert done.returncode != 0
+    assert re.search(rf"^{NAME} .*changed=1 .*failed=0", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^gone .*unreachable=1", done.stdout, re.MULTILINE), done.stdout
+    assert host.check_output("postconf -h delay_warning_time") == "4h"
+
+
+def test_what_breaks_the_host_that_goes_first_breaks_no_other(host: Host, with_a_broken_one: tuple[Path, ...]) -> None:
+    changing = '--extra-vars={"smarthost_parameters": {"delay_warning_time": "4h"}, "canary": 1}'
+    done = run_site(changing, limit=f"gone,{NAME}", inventories=with_a_broken_one)
+    assert done.returncode != 0
+    assert re.search(r"^gone .*unreachable=1", done.stdout, re.MULTILINE), done.stdout
+    assert host.check_output("postconf -h delay_warning_time") == "0h"
 
 
 def test_a_refused_login_changes_nothing_and_says_what_to_do(host: Host, provider: Provider) -> None:

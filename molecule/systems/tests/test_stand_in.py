@@ -85,7 +85,7 @@ def test_ansible_takes_it_for_a_mac(tmp_path: Path) -> None:
     inventory.write_text(f"all: {{hosts: {{{HOST}: {{lab: {LAB}}}}}}}")
     done = subprocess.run(
         ["ansible", f"--inventory={PROJECT}/lab/inventory", f"--inventory={inventory}", HOST, "-m", "setup"],
-        env=os.environ | lab.environment() | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        env=os.environ | lab.environment() | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"},
         cwd=PROJECT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     facts = json.loads(done.stdout.partition("=> ")[2])["ansible_facts"]

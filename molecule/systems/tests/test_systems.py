@@ -136,18 +136,29 @@ def test_the_watch_runs_by_what_the_system_has(host: Host, name: str) -> None:
     watch = {"smarthost_watch_textfile": "/var/run/textfiles", "smarthost_watch_minutes": 1}
     done = run(limit=name, **watch)
     assert changed(done, name) == 1
-    if name == "macbook":
-        assert host.run("launchctl print system/homelab.mail.watch").rc == 0
+    if name != "noinit":
+        # launchd's interval, or cron.
         end = time.monotonic() + 75
         while not host.file("/var/run/textfiles/smarthost.prom").exists:
             assert time.monotonic() < end
             time.sleep(1)
     else:
-        # These containers have no cron.
+        # Nobody runs anything there.
         assert "Let something run every 1 minutes: /usr/local/bin/smarthost watch" in said(done)
         assert host.run("smarthost watch").rc == 0
     assert "smarthost_queue_messages 0" in host.file("/var/run/textfiles/smarthost.prom").content_string
     assert changed(run(limit=name, **watch), name) == 0
+
+
+def test_what_waited_for_the_provider_leaves_when_it_is_back(host: Host, name: str, provider: Provider) -> None:
+    provider.answer(False)
+    mail = Mail(host)
+    assert "Connection refused" in mail.reason_it_waits()
+    provider.answer(True)
+    if name == "noinit":
+        # Nobody runs anything there.
+        assert "what waited for it is being sent" in host.check_output("smarthost retry")
+    assert mail.arrived(provider, timeout=100)
 
 
 def test_a_mac_that_is_killed_heals(host: Host, name: str) -> None:
