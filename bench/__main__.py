@@ -64,18 +64,24 @@ def main() -> int:
         return 2
     wanted = sys.argv[1:] or [*TABLES, "outage"]
     start = time.monotonic()
-    print(f"Measured on {datetime.date.today().isoformat()}, on {_machine()}, with all hosts on it.\n", flush=True)
+    # What a lab says of itself goes to the terminal, and the tables alone to where they may be kept.
+    tables, sys.stdout = sys.stdout, sys.stderr
+    print(
+        f"Measured on {datetime.date.today().isoformat()}, on {_machine()}, with all hosts on it.\n",
+        file=tables,
+        flush=True,
+    )
     # Postfix' own defaults take ten minutes after it, which pass while the others are measured.
     away = outage.Outage(OUTAGE_SECONDS) if "outage" in wanted else None
     if away:
         away.begun.wait()
     for name in wanted:
         if name != "outage":
-            print(TABLES[name]() if name in TABLES else _target(name), flush=True)
+            print(TABLES[name]() if name in TABLES else _target(name), file=tables, flush=True)
     if away:
         away.join()
-        print(away.text)
-    print(f"All of it took {(time.monotonic() - start) / 60:.0f} minutes.")
+        print(away.text, file=tables)
+    print(f"All of it took {(time.monotonic() - start) / 60:.0f} minutes.", file=tables)
     return 0
 
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -70,7 +70,7 @@ class Site:
 def site(name: str, hosts: dict[str, str]) -> Iterator[Site]:
     """A lab (HOST: KIND) that is gone afterwards."""
     lab = f"{LAB}-{name}"
-    with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         try:
             labs.up(lab, hosts)
             yield Site(lab, list(hosts), Path(folder))

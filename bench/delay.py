@@ -1,7 +1,7 @@
 """Lets a provider be far away: python3 delay.py ADDRESS SECONDS PORT …; listens on the same ports of 127.0.0.9.
 
-Runs on a host of the lab. What goes one way waits for half of the round trip, and a connection for one, as a TCP
-handshake does.
+Runs on a host of the lab. What goes one way waits for half of the round trip; so do the three packets of a handshake,
+before the server knows of a connection.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def serve(port: int) -> None:
     """One port."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(TRIP)
+        await asyncio.sleep(1.5 * TRIP)
         there, back = await asyncio.open_connection(ADDRESS, port)
         await asyncio.gather(carry(reader, back), carry(there, writer), return_exceptions=True)
 

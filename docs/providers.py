@@ -69,6 +69,7 @@ def _section(key: str, preset: dict[str, Any]) -> str:
         ("`smarthost_from`", "must be given" if preset.get("from_required") else None),
         ("Largest mail", _size(preset["size_limit"]) if "size_limit" in preset else None),
         ("Connections at once", preset["concurrency"]),
+        ("Mails over one connection", preset.get("messages_per_connection")),
         ("How much", preset.get("daily_limit")),
         ("Needs", " ".join(preset.get("requires", []))),
         ("Mind", " ".join([preset.get("password_refused", ""), *preset.get("warnings", [])]).strip()),

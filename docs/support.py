@@ -83,7 +83,11 @@ def _not_run(run: set[str]) -> dict[str, str]:
         f"the role has for it. The kinds {from_registries} of the lab are there for who reaches a container registry "
         "(`.github/workflows/distributions.yml`); they have not run yet."
     )
-    kinds = [name for name, kind in images.KINDS.items() if name != images.PROVIDER and not kind.image]
+    kinds = [
+        name
+        for name, kind in images.KINDS.items()
+        if name not in (images.PROVIDER, images.INSTALLED) and not kind.image
+    ]
     without = ", ".join(f"`{name}`" for name in kinds if name not in run)
     no_row = {without: "No whole run of the scenario has left a proof here yet."} if without else {}
     return {**no_row, ", ".join(systems): facts, **_NOT_RUN}

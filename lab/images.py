@@ -15,6 +15,8 @@ from . import STATE, LabError, mac, step
 from .host import podman
 
 PROVIDER = "provider"
+# No system of its own: for measurements.
+INSTALLED = "installed"
 # Needs nothing but Python.
 SCRIPTED = "trixie"
 ATTEMPTS = 3
@@ -78,7 +80,7 @@ KINDS = {
     # As containers for one program are: process 1 only takes in orphans.
     "noinit": Kind("trixie", ("catatonit", *HOST), "catatonit -P"),
     # Where Postfix has been installed, and left as Debian leaves it: for figures that are not about installing it.
-    "installed": Kind("trixie", (*SYSTEMD, *HOST, "postfix", "libsasl2-modules"), "/sbin/init", UNITS),
+    INSTALLED: Kind("trixie", (*SYSTEMD, *HOST, "postfix", "libsasl2-modules"), "/sbin/init", UNITS),
     # From container registries, for those who reach one. After the distributions' documentation; not run yet.
     **{
         kind: Kind("", (), "/sbin/init", UNITS, (f"dnf -y install systemd {TOOLS}",), image=image)

@@ -95,6 +95,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["accounts"] = [account]
     verdict.plan["size_limit"] = provider.get("size_limit")
     verdict.plan["concurrency"] = provider.get("concurrency")
+    verdict.plan["messages_per_connection"] = provider.get("messages_per_connection")
     for name in ("tls_security_level", "rewrite", "map_type", "ca_file"):
         verdict.plan[name] = _text(settings, name)
     verdict.plan["provider"] = _text(settings, "provider")

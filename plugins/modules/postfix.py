@@ -176,6 +176,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -322,16 +323,21 @@ class Postfix:
         for name in names:
             self.command("postconf", "-MX", name)
 
+    @cached_property
+    def schedules(self) -> dict[services.Job, dict[str, str]]:
+        """The files that let each of the jobs run, path -> text."""
+        return {job: self.manager.schedule(job) for job in self.jobs}
+
     def job_files(self) -> dict[str, tuple[str, int]]:
-        """The files that let the jobs run."""
-        texts = [self.manager.schedule(job) for job in self.jobs]
-        return {path: (text, 0o644) for files in texts for path, text in files.items()}
+        """All of these, with their mode."""
+        return {path: (text, 0o644) for files in self.schedules.values() for path, text in files.items()}
 
     def jobs_to_begin(self, outdated: Iterable[str]) -> list[services.Job]:
         """Those that do not run, or not as they should."""
-        files = {job: self.manager.schedule(job) for job in self.jobs}
         return [
-            job for job in self.jobs if files[job] and (files[job].keys() & outdated or not self.manager.scheduled(job))
+            job
+            for job, files in self.schedules.items()
+            if files and (files.keys() & outdated or not self.manager.scheduled(job))
         ]
 
     def jobs_to_end(self) -> list[services.Job]:

@@ -28,7 +28,7 @@ plan:
     - >-
       C(accounts) (list of C(host), C(port), C(tls), C(username), C(password), C(from)), C(aliases) (user -> list of
       addresses, with C(root)), C(generic), C(parameters), C(hostname), C(size_limit) (bytes or null), C(concurrency)
-      (connections or null).
+      (connections or null), C(messages_per_connection) (mails or null).
   returned: where nothing is wrong
   type: dict
 public_domains:

@@ -182,6 +182,7 @@ def test_limits_are_plausible(preset: dict[str, Any]) -> None:
         ("postmark", "size_limit", 10_000_000),
         ("ses", "size_limit", 40_000_000),
         ("sendgrid", "username_fixed", "apikey"),
+        ("sendgrid", "messages_per_connection", 5000),
         ("resend", "username_fixed", "resend"),
         ("web_de", "username", "local_part"),
         ("gmx", "from", "login"),
