@@ -82,7 +82,7 @@ def main() -> int:
         away.join()
         print(away.text, file=tables)
     print(f"All of it took {(time.monotonic() - start) / 60:.0f} minutes.", file=tables)
-    return 0
+    return 0 if away is None or away.text else 1
 
 
 if __name__ == "__main__":

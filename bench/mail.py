@@ -7,7 +7,7 @@ import statistics
 import time
 from pathlib import Path
 
-from lab.host import exec
+from lab.host import exec, podman
 
 from .common import Site, kept, progress, site, spread, table
 
@@ -16,6 +16,16 @@ MAILS, TUTORIAL_MAILS = 500, 100
 CONNECTIONS = (2, 5)
 SINGLE = 5
 HOST = "host"
+# A provider's disks are no matter of this machine's: its spool goes into memory.
+INTO_MEMORY = """
+systemctl stop postfix
+for folder in /var/spool/postfix /var/mail/lab; do
+    cp -a $folder /run/$(basename $folder)-in-memory
+    mount --bind /run/$(basename $folder)-in-memory $folder
+done
+systemctl start postfix
+systemctl restart dovecot # its socket is in there
+"""
 TUTORIAL = {
     "smtp_tls_connection_reuse": "no",
     "smtp_connection_cache_on_demand": "no",
@@ -33,6 +43,7 @@ def measure() -> str:
         # The provider is behind a proxy that takes its time; its name leads there.
         where.configure("--extra-vars={smarthost_parameters: {smtp_host_lookup: native}, smarthost_verify_login: 'no'}")
         ours = _values(where, list(TUTORIAL))
+        podman("exec", "--privileged", f"{where.lab}-provider", "sh", "-euc", INTO_MEMORY)
         address = where.on("provider", "hostname -i").split()[0]
         exec(
             f"{where.lab}-{HOST}",
@@ -108,9 +119,9 @@ def _table(rows: list[list[object]]) -> str:
     promised = " and ".join(f"{ratio:g} × on {port}" for port, ratio in PROMISED.items())
     return table(
         "The mail",
-        f"Small messages a second to a provider {TRIP * 1000:.0f} ms away (a delaying proxy), one round: {MAILS} with "
-        f"the role's settings, {TUTORIAL_MAILS} with those of the usual tutorial, which makes a connection for each. "
-        f"Promised: {promised}, and at most {LOGINS} logins for 500 messages.",
+        f"Small messages a second to a provider {TRIP * 1000:.0f} ms away (a delaying proxy; its queue in memory), one "
+        f"round: {MAILS} with the role's settings, {TUTORIAL_MAILS} with those of the usual tutorial, which makes a "
+        f"connection for each. Promised: {promised}, and at most {LOGINS} logins for 500 messages.",
         ["port", "connections at once", "messages/s", "tutorial", "× tutorial", "logins per 500", "tutorial's"],
         rows,
     )

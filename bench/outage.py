@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from threading import Event, Thread
@@ -28,6 +29,13 @@ class Outage(Thread):
         self.start()
 
     def run(self) -> None:
+        try:
+            self._measure()
+        finally:
+            # Else somebody would wait for it for ever.
+            self.begun.set()
+
+    def _measure(self) -> None:
         with site("outage", HOSTS) as where:
             where.configure()
             where.on(
@@ -58,7 +66,7 @@ class Outage(Thread):
 def _asked(where: Site, since: float) -> int:
     """Tries of Postfix, by its log, and of smarthost retry, one each 30 s at most."""
     log = where.on("ours", f"journalctl --output=cat --identifier=postfix/smtp --since=@{since:.3f} || true")
-    tries = log.count("]: Connection refused") - log.count("status=deferred")
+    tries = len(re.findall(r"^connect to .*: Connection refused$", log, re.MULTILINE))
     return tries + int((time.time() - since) / 30)
 
 

@@ -44,8 +44,8 @@ class Job:
     command: str
     description: str
     seconds: int
-    #: Nothing is started, and nothing logged, where no mail waits.
-    only_with_mail: bool = False
+    #: Where it names Postfix' queue, nothing is started, and nothing logged, while no mail is deferred there.
+    queue: str = ""
 
     @property
     def name(self) -> str:
@@ -63,7 +63,9 @@ def watch(minutes: int) -> Job:
     return Job("watch", "Tell of mail that does not leave", 60 * minutes)
 
 
-RETRY = Job("retry", "Send what waited for a provider that was away", 30, only_with_mail=True)
+def retry(queue: str) -> Job:
+    """Sends what waited for a provider that was away."""
+    return Job("retry", "Send what waited for a provider that was away", 30, queue)
 
 
 class ServiceError(Exception):
@@ -112,7 +114,7 @@ class NoManager:
         # cron knows nothing shorter than a minute.
         every = max(1, job.seconds // 60)
         line = f"*/{every} * * * * root {LAUNCHER} {job.command}"
-        return {f"{CRON}/{job.name}": f"# Managed by Ansible.\n# {job.description}.\n{line}\n"}
+        return {f"{CRON}/{job.name}": f'# Managed by Ansible.\n# {job.description}.\nMAILTO=""\n{line}\n'}
 
     def scheduled(self, job: Job) -> bool:
         """Whether these files have their effect."""
@@ -187,16 +189,17 @@ class Systemd(NoManager):
         unit = f"/etc/systemd/system/{job.name}"
         # Whoever starts it by hand as well may do so as often as they like.
         limits = "StartLimitIntervalSec=0\n"
-        if job.only_with_mail:
-            queue = self.run("postconf", "-xh", "queue_directory")[1].strip() or "/var/spool/postfix"
-            limits += f"ConditionPathExistsGlob={queue}/deferred/*/*\n"
+        if job.queue:
+            # One of the two: mails lie in folders whose names are a letter each, or, where somebody wants that, do not.
+            limits += f"ConditionPathExistsGlob=|{job.queue}/deferred/*/*\n"
+            limits += f"ConditionPathExistsGlob=|{job.queue}/deferred/??????*\n"
         return {
             f"{unit}.service": f"# Managed by Ansible.\n[Unit]\nDescription={job.description}\n{limits}\n"
             # Not a word in the log for each time that it was started, but what it says itself.
             "[Service]\nType=oneshot\nNice=10\nLogLevelMax=notice\nSyslogLevel=warning\n"
             f"ExecStart={LAUNCHER} {job.command}\n",
             f"{unit}.timer": f"# Managed by Ansible.\n[Unit]\nDescription={job.description}\n\n"
-            f"[Timer]\nOnBootSec={job.seconds}\nOnUnitInactiveSec={job.seconds}\nAccuracySec=1\n\n"
+            f"[Timer]\nOnActiveSec={job.seconds}\nOnUnitInactiveSec={job.seconds}\nAccuracySec=1\n\n"
             "[Install]\nWantedBy=timers.target\n",
         }
 
@@ -301,7 +304,7 @@ class Launchd(NoManager):
         self.run("postfix", "stop")
         self._write()
         self.run("launchctl", "enable", f"system/{LABEL}")
-        self._expect("launchctl", "bootstrap", "system", PLIST)
+        self._bootstrap(PLIST)
 
     def schedule(self, job: Job) -> dict[str, str]:
         plist = {"Label": job.label, "ProgramArguments": [LAUNCHER, job.command], "StartInterval": job.seconds}
@@ -314,7 +317,15 @@ class Launchd(NoManager):
         (path,) = self.schedule(job)
         self.run("launchctl", "bootout", f"system/{job.label}")
         self.run("launchctl", "enable", f"system/{job.label}")
-        self._expect("launchctl", "bootstrap", "system", path)
+        self._bootstrap(path)
+
+    def _bootstrap(self, plist: str) -> None:
+        """Load a job. One that was there a moment ago may still be on its way out, which launchd calls an error."""
+        for _again in range(5):
+            if self.run("launchctl", "bootstrap", "system", plist)[0] == 0:
+                return
+            time.sleep(1)
+        self._expect("launchctl", "bootstrap", "system", plist)
 
     def end_schedule(self, job: Job) -> None:
         self.run("launchctl", "bootout", f"system/{job.label}")

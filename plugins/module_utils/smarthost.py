@@ -366,23 +366,27 @@ def retry() -> bool:
     Postfix itself waits for up to an hour by then. Tried again as often as this, mail that the provider puts off, or
     a login that it refuses, would get the account locked.
     """
-    path = shutil.which("postqueue", path=PATH)
-    if path is None or not _somebody_waits_for_the_provider(path):
+    path, account = shutil.which("postqueue", path=PATH), relay_account()
+    if path is None or account is None or not _somebody_waits_for(path, account["host"]):
         return False
     from ansible_collections.homelab.mail.plugins.module_utils import login
 
-    account = relay_account()
-    return account is not None and login.answers(account) and run("postqueue", "-f")[0] == 0
+    return login.answers(account) and run("postqueue", "-f")[0] == 0
 
 
-def _somebody_waits_for_the_provider(postqueue: str) -> bool:
+def _somebody_waits_for(postqueue: str, host: str) -> bool:
     with _asked(postqueue) as process:
         for mail in _mails(process):
-            reasons = (recipient.get("delay_reason", "") for recipient in mail["recipients"])
-            if any(AWAY.match(_without_suspension(reason)) for reason in reasons):
+            if waits_for(mail, host):
                 process.terminate()
                 return True
     return False
+
+
+def waits_for(mail: dict[str, Any], host: str) -> bool:
+    """Whether a mail waits because that host could not be reached; not while it is tried, or on hold for a reason."""
+    reasons = (_without_suspension(recipient.get("delay_reason", "")) for recipient in mail["recipients"])
+    return mail["queue_name"] == "deferred" and any(AWAY.match(reason) and host in reason for reason in reasons)
 
 
 # --- what is shown ----------------------------------------------------------------------------------

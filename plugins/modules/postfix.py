@@ -194,6 +194,7 @@ from ansible_collections.homelab.mail.plugins.module_utils import (
 GREETING_SECONDS = 15
 STARTING_SECONDS = 3
 QUIET_SECONDS = 5
+QUEUE = "/var/spool/postfix"
 # From when on a clock is off, and a CA bundle old.
 SKEW_SECONDS = 120
 OLD_SECONDS = 3 * 365 * 86400
@@ -229,7 +230,7 @@ class Postfix:
             module.params["service_manager"], lambda *argv: self.command(*argv, check=False)
         )
         present = module.params["state"] == "present"
-        self.jobs = [services.RETRY] * present
+        self.jobs = [services.retry(self.queue_to_come())] if present else []
         if module.params["watch"]:
             self.jobs.append(services.watch(module.params["watch_minutes"]))
         self.outcome: login.Outcome | None = None
@@ -309,19 +310,30 @@ class Postfix:
     def add_services(self, missing: dict[str, str]) -> None:
         """Let master.cf have them; each is harmless as long as no main.cf makes use of it."""
         found = json.loads(self.read(self.found) or "{}")
-        if found:
+        if missing and found:
             # Before they are there: what is not will not be missed when it is taken away.
             found["services"] = sorted({*found.get("services", []), *missing})
-            write(self.found, json.dumps(found), 0o600)
+            self.keep_found(found)
         for name, line in missing.items():
             code, _out, err = self.command("postconf", "-M", f"{name}={line}")
             if code != 0:
                 raise Refused(f"the service {name} cannot be added to master.cf: {err.strip()}")
 
+    def keep_found(self, found: dict[str, Any]) -> None:
+        """Write down what was found on the first run, and never half of it."""
+        write(self.found + ".new", json.dumps(found), 0o600)
+        os.replace(self.found + ".new", self.found)
+        sync_directory(self.original)
+
     def remove_services(self, names: Iterable[str]) -> None:
         """Take them out of master.cf."""
         for name in names:
-            self.command("postconf", "-MX", name)
+            self.command("postconf", "-MX", name, check=False)
+
+    def queue_to_come(self) -> str:
+        """Where mail waits under the new configuration."""
+        named = configuration.parse_main_cf(self.module.params["main_cf"]).get("queue_directory")
+        return named or self.command("postconf", "-dh", "queue_directory", check=False)[1].strip() or QUEUE
 
     @cached_property
     def schedules(self) -> dict[services.Job, dict[str, str]]:
@@ -342,7 +354,7 @@ class Postfix:
 
     def jobs_to_end(self) -> list[services.Job]:
         """Those of a run before that are not wanted any more."""
-        unwanted = {job.name: job for job in (services.RETRY, services.watch(1))}
+        unwanted = {job.name: job for job in (services.retry(QUEUE), services.watch(1))}
         for job in self.jobs:
             unwanted.pop(job.name)
         return [job for job in unwanted.values() if any(map(os.path.lexists, self.manager.schedule(job)))]
@@ -594,7 +606,7 @@ class Postfix:
                 mode = os.stat(path).st_mode & 0o7777
                 write(kept, self.read(path), 0o600)
                 found["password_tables"].append({"path": path, "mode": mode, "compiled": compiled})
-                write(self.found, json.dumps(found), 0o600)
+                self.keep_found(found)
             for file in (*(path + suffix for suffix in compiled), path):
                 os.unlink(file)
 
@@ -902,11 +914,21 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         if wrong:
             postfix.write_tables(new)
             postfix.keep_original(before, running)
+        if wrong or missing:
             write(postfix.unfinished, "", 0o600)
+        if wrong:
             postfix.set_aside()
     except BaseException:
         postfix.remove_tables(new)
         raise
+
+    def undo() -> str:
+        # main.cf first: the old one has no use for the services.
+        said = put_back(postfix, new, running) if wrong else ""
+        postfix.remove_services(missing)
+        postfix.remove_tables("unfinished")
+        return said
+
     try:
         postfix.add_services(missing)
         if wrong:
@@ -915,15 +937,13 @@ def apply(postfix: Postfix) -> dict[str, Any]:
             postfix.run(restart)
     except SystemExit:
         # A program could not be run at all, and that has been said.
-        postfix.remove_services(missing)
-        if wrong:
-            put_back(postfix, new, running)
+        undo()
         raise
     except BaseException as reason:
-        postfix.remove_services(missing)
         # Whatever it was: main.cf may name the new tables by now.
+        said = undo()
         if wrong:
-            raise Failed(f"{reason} {put_back(postfix, new, running)}") from reason
+            raise Failed(f"{reason} {said}") from reason
         raise
     if new_login:
         # What the old login kept waiting need not wait any longer.
@@ -932,10 +952,17 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         # The password from before must not stay on the disk.
         postfix.move_secrets_away()
         postfix.tidy(new)
+    if missing:
+        postfix.remove_tables("unfinished")
     for path, (text, mode) in outdated.items():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write(path + ".new", text, mode)
         os.replace(path + ".new", path)
+    if enable:
+        try:
+            postfix.manager.enable()
+        except services.ServiceError as error:
+            raise Failed(f"Postfix runs with the new configuration, but will not after a reboot: {error}") from error
     postfix.end_jobs(end)
     if stale and os.path.lexists(stale):
         os.unlink(stale)
@@ -944,11 +971,6 @@ def apply(postfix: Postfix) -> dict[str, Any]:
             postfix.manager.begin_schedule(job)
     except services.ServiceError as error:
         raise Failed(f"Postfix runs with the new configuration, but nobody looks after it: {error}") from error
-    if enable:
-        try:
-            postfix.manager.enable()
-        except services.ServiceError as error:
-            raise Failed(f"Postfix runs with the new configuration, but will not after a reboot: {error}") from error
     return result
 
 

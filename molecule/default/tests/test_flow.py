@@ -74,7 +74,7 @@ def test_a_provider_that_is_down_is_seldom_asked(host: Host, provider: Provider,
     mails.all_wait("Connection refused")
     log = host.check_output(f"journalctl --no-pager --output=cat --identifier=postfix/smtp --since=@{start:.3f}")
     # Two connections find out, and then Postfix makes a pause of five minutes, whatever else is handed in.
-    assert log.count("]: Connection refused") - log.count("status=deferred") <= 2
+    assert 1 <= len(re.findall(r"^connect to .*: Connection refused$", log, re.MULTILINE)) <= 2
 
 
 @pytest.mark.parametrize("name", [NAME], scope="module")
@@ -94,7 +94,11 @@ def test_a_refused_login_is_not_tried_over_and_over(host: Host, provider: Provid
 def test_who_looks_whether_the_provider_is_back_says_nothing_while_nothing_waits(host: Host) -> None:
     timer = host.service("smarthost-retry.timer")
     assert timer.is_enabled and timer.is_running
-    assert "OnUnitInactiveUSec=30s" in host.check_output("systemctl show smarthost-retry.timer")
+    # However often the timer is started, and though its service never was.
+    host.run_expect([0], "systemctl restart smarthost-retry.timer")
+    timed = host.check_output("systemctl show smarthost-retry.timer")
+    assert "OnUnitInactiveUSec=30s" in timed
+    assert re.search(r"^NextElapseUSecMonotonic=(?!infinity).", timed, re.MULTILINE), timed
     start = time.time()
     host.run_expect([0], "systemctl start smarthost-retry.service")
     shown = host.check_output("systemctl show smarthost-retry.service")

@@ -211,6 +211,13 @@ def test_what_breaks_the_host_that_goes_first_breaks_no_other(host: Host, with_a
     assert host.check_output("postconf -h delay_warning_time") == "0h"
 
 
+def test_no_host_is_touched_where_canary_is_no_number(host: Host) -> None:
+    done = run(canary="some")
+    assert done.returncode != 0
+    assert "canary says how many hosts go first" in said(done)
+    assert f"ok: [{NAME}]" not in done.stdout
+
+
 def test_a_refused_login_changes_nothing_and_says_what_to_do(host: Host, provider: Provider) -> None:
     before = host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'")
     marker = provider.marker()
@@ -419,8 +426,10 @@ def by_hand(fresh: tuple[Host, str]) -> tuple[Host, str]:
 
 def test_a_host_configured_by_hand_is_taken_over_and_given_back(by_hand: tuple[Host, str], provider: Provider) -> None:
     host, inventory = by_hand
+    services = host.file("/etc/postfix/master.cf").content_string
     done = run(inventory, limit="fresh")
     assert changed(done, "fresh") == 1
+    assert host.run("postconf -M tlsproxy/unix").stdout
     assert "smtpd_banner, smtp_use_tls will no longer be set" in said(done)
     assert Mail(host).arrived(provider)
     # The open copies of the password are gone; what absent needs is root's alone.
@@ -433,6 +442,7 @@ def test_a_host_configured_by_hand_is_taken_over_and_given_back(by_hand: tuple[H
     assert changed(told, "fresh") == 1
     assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 1
     assert host.file(MAIN_CF).content_string == TUTORIAL
+    assert host.file("/etc/postfix/master.cf").content_string == services
     assert host.check_output("postmap -q '[smtp.fastmail.com]:587' hash:/etc/postfix/sasl_passwd").endswith(PASSWORD)
     assert not host.file("/etc/postfix/smarthost").exists
     assert host.service("postfix").is_running
@@ -503,6 +513,7 @@ def test_another_mail_server_makes_room(fresh: tuple[Host, str], provider: Provi
         "chmod 777 /etc/postfix/smarthost",
         "chmod 755 /etc/postfix/smarthost/original && chmod 644 /etc/postfix/smarthost/original/main.cf",
         "mv /etc/postfix/smarthost /etc/postfix/elsewhere && ln -s /etc/postfix/elsewhere /etc/postfix/smarthost",
+        "postconf -MX tlsproxy/unix && postfix reload",
     ],
     ids=[
         "garbage",
@@ -513,6 +524,7 @@ def test_another_mail_server_makes_room(fresh: tuple[Host, str], provider: Provi
         "open",
         "open original",
         "link for folder",
+        "no service for kept connections",
     ],
 )
 def test_damage_is_seen_and_mended(host: Host, provider: Provider, damage: str) -> None:

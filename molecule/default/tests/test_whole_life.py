@@ -79,6 +79,8 @@ def test_a_host_without_the_role_has_nothing_of_it(given_back: Run, host: Host, 
         "/etc/postfix/smarthost",
         "/usr/local/bin/smarthost",
         "/usr/local/lib/smarthost",
+        "/etc/systemd/system/smarthost-retry.service",
+        "/etc/systemd/system/smarthost-retry.timer",
     )
     assert [path for path in left if host.file(path).exists] == []
     assert not host.socket("tcp://127.0.0.1:25").is_listening

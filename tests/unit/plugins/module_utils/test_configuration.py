@@ -224,6 +224,17 @@ def test_a_mail_server_is_told_from_a_host_that_only_sends(values: dict[str, str
     assert len(configuration.signs_of_a_mail_server(values, ["nas.bobs.org", "nas"])) == signs
 
 
+def test_a_proxmox_ve_as_it_was_installed_is_no_mail_server() -> None:
+    # After its installer; the role then names what it drops.
+    values = configuration.parse_main_cf(
+        "myhostname=pve.example.org\nsmtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)\nbiff = no\n"
+        "append_dot_mydomain = no\nalias_maps = hash:/etc/aliases\nalias_database = hash:/etc/aliases\n"
+        "mydestination = $myhostname, localhost.$mydomain, localhost\nrelayhost =\nmynetworks = 127.0.0.0/8\n"
+        "inet_interfaces = loopback-only\nrecipient_delimiter = +\ncompatibility_level = 2\n"
+    )
+    assert configuration.signs_of_a_mail_server(values, ["pve.example.org", "pve"]) == []
+
+
 @pytest.mark.parametrize(
     ("maps", "files"),
     [

@@ -213,3 +213,20 @@ def test_who_waits_for_a_provider_that_is_away_need_not_wait_for_long(reason: st
 )
 def test_what_the_provider_has_put_off_is_not_tried_more_often(reason: str) -> None:
     assert not smarthost.AWAY.match(smarthost._without_suspension(reason))
+
+
+@pytest.mark.parametrize(
+    ("queue", "host", "waits"),
+    [
+        ("deferred", "smtp.fastmail.com", True),
+        # It is tried by now, or kept back on purpose.
+        ("active", "smtp.fastmail.com", False),
+        ("hold", "smtp.fastmail.com", False),
+        # Whatever is wrong with another server is no matter of the provider's.
+        ("deferred", "other.lan", False),
+    ],
+)
+def test_only_what_waits_for_the_provider_itself_is_a_reason_to_ask_it(queue: str, host: str, waits: bool) -> None:
+    reason = f"delivery temporarily suspended: connect to {host}[1.2.3.4]:465: Connection refused"
+    mail = {"queue_name": queue, "recipients": [{"address": "you@example.com", "delay_reason": reason}]}
+    assert smarthost.waits_for(mail, "smtp.fastmail.com") == waits
