@@ -20,7 +20,8 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         role = self._task.args["role"]
         spec = self._loader.load_from_file(f"{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-        providers = self._loader.load_from_file(f"{role}/vars/providers.yml")["__smarthost_providers"]
+        # Unsafe is to get the loader's own object. A copy of it takes longer than all the rules, for each host.
+        providers = self._loader.load_from_file(f"{role}/vars/providers.yml", unsafe=True)["__smarthost_providers"]
 
         settings, faults = self._settings(spec, task_vars or {})
         if settings.get("state") == "absent":
