@@ -50,5 +50,5 @@ lock: setup ## Pin all Python packages anew, with their hashes
 
 clean: ## Remove the lab's containers and everything that was built
 	-@test ! -d .venv || for name in demo molecule molecule-replies molecule-systems molecule-distributions molecule-mac \
-	  bench bench-fleet; do $(BIN)/python -m lab down --name $$name; done
+	  $(addprefix bench-,runs first mail footprint status fleet outage); do $(BIN)/python -m lab down --name $$name; done
 	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis

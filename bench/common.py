@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import yaml
 
@@ -27,6 +28,12 @@ PRECEDENCE = "all_inventory,groups_inventory,all_plugins_inventory,groups_plugin
 def progress(text: str) -> None:
     """Say what is measured; on the terminal alone, so that the tables can be kept in a file."""
     print(f"… {text}", file=sys.stderr, flush=True)
+
+
+def only_tables() -> TextIO:
+    """Where tables go; from now on, all that a lab says of itself goes to the terminal instead."""
+    tables, sys.stdout = sys.stdout, sys.stderr
+    return tables
 
 
 class Site:

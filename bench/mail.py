@@ -12,9 +12,9 @@ from lab.host import exec, podman
 from .common import Site, kept, progress, site, spread, table
 
 TRIP = 0.05
-MAILS, TUTORIAL_MAILS = 500, 100
+MAILS, TUTORIAL_MAILS = 500, 80
 CONNECTIONS = (2, 5)
-SINGLE = 5
+SINGLE = 3
 HOST = "host"
 # A provider's disks are no matter of this machine's: its spool goes into memory.
 INTO_MEMORY = """

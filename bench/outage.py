@@ -7,7 +7,7 @@ import sys
 import time
 from threading import Event, Thread
 
-from .common import Site, kept, progress, site, table
+from .common import Site, kept, only_tables, progress, site, table
 
 MAILS = 500
 FIRST, LAST = 35, 120
@@ -96,4 +96,5 @@ def measure(seconds: int = 60) -> str:
 
 
 if __name__ == "__main__":
-    print(measure(int(sys.argv[1])))
+    tables = only_tables()
+    print(measure(int(sys.argv[1])), file=tables)
