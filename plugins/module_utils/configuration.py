@@ -119,6 +119,15 @@ def table_files(maps: str) -> list[str]:
 _LOOPBACK = re.compile(r"127\.[\d./]*|\[::1\](/128)?|\[::ffff:127\.[\d.]*\](/\d+)?")
 
 
+def services(master_cf: str) -> set[str]:
+    """The services of a master.cf, as name/type.
+
+    >>> sorted(services("# x\\nsmtp inet n - y - - smtpd\\n  -o a=b\\n#scache unix - - y - 1 scache\\n"))
+    ['smtp/inet']
+    """
+    return {"/".join(found) for found in re.findall(r"^([^\s#]\S*)[ \t]+(\S+)", master_cf, re.MULTILINE)}
+
+
 def signs_of_a_mail_server(values: dict[str, str], own_names: list[str]) -> list[str]:
     """What in a main.cf says that the host receives mail for others, or sends it for them.
 

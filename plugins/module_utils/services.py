@@ -113,7 +113,8 @@ class NoManager:
             return {}
         # cron knows nothing shorter than a minute.
         every = max(1, job.seconds // 60)
-        line = f"*/{every} * * * * root {LAUNCHER} {job.command}"
+        # Into the log, not into a mail.
+        line = f"*/{every} * * * * root {LAUNCHER} {job.command} 2>&1 | logger -t {job.name}"
         return {f"{CRON}/{job.name}": f'# Managed by Ansible.\n# {job.description}.\nMAILTO=""\n{line}\n'}
 
     def scheduled(self, job: Job) -> bool:
@@ -204,7 +205,13 @@ class Systemd(NoManager):
         }
 
     def scheduled(self, job: Job) -> bool:
-        return self.run("systemctl", "is-active", "--quiet", f"{job.name}.timer")[0] == 0
+        # A timer may be active and have no next time, or be of older files.
+        properties = ("NeedDaemonReload", "SubState")
+        shown = self.run("systemctl", "show", *(f"--property={name}" for name in properties), f"{job.name}.timer")[1]
+        return set(shown.split()) in (
+            {"NeedDaemonReload=no", "SubState=waiting"},
+            {"NeedDaemonReload=no", "SubState=running"},
+        )
 
     def begin_schedule(self, job: Job) -> None:
         self.run("systemctl", "daemon-reload")

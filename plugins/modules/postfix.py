@@ -303,8 +303,8 @@ class Postfix:
 
     def missing_services(self) -> dict[str, str]:
         """The services that master.cf lacks."""
-        _code, out, _err = self.command("postconf", "-M")
-        there = {"/".join(line.split()[:2]) for line in out.splitlines()}
+        # Not by postconf, which says nothing of it while main.cf is broken.
+        there = configuration.services(self.read(os.path.join(self.directory, "master.cf")))
         return {name: line for name, line in self.module.params["services"].items() if name not in there}
 
     def add_services(self, missing: dict[str, str]) -> None:
@@ -922,13 +922,6 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.remove_tables(new)
         raise
 
-    def undo() -> str:
-        # main.cf first: the old one has no use for the services.
-        said = put_back(postfix, new, running) if wrong else ""
-        postfix.remove_services(missing)
-        postfix.remove_tables("unfinished")
-        return said
-
     try:
         postfix.add_services(missing)
         if wrong:
@@ -937,13 +930,13 @@ def apply(postfix: Postfix) -> dict[str, Any]:
             postfix.run(restart)
     except SystemExit:
         # A program could not be run at all, and that has been said.
-        undo()
+        if wrong or missing:
+            put_back(postfix, new if wrong else "", running, missing)
         raise
     except BaseException as reason:
         # Whatever it was: main.cf may name the new tables by now.
-        said = undo()
-        if wrong:
-            raise Failed(f"{reason} {said}") from reason
+        if wrong or missing:
+            raise Failed(f"{reason} {put_back(postfix, new if wrong else '', running, missing)}") from reason
         raise
     if new_login:
         # What the old login kept waiting need not wait any longer.
@@ -1029,26 +1022,33 @@ def give_back(postfix: Postfix) -> dict[str, Any]:
     postfix.remove_services(found.get("services", []))
     if not found["enabled"]:
         postfix.manager.disable()
-    shutil.rmtree(postfix.folder)
     postfix.end_jobs(postfix.jobs_to_end())
     if metrics and os.path.lexists(metrics):
         os.unlink(metrics)
     program.remove()
-    if found["running"]:
-        try:
+    try:
+        if found["running"]:
             postfix.restart()
-        except Refused as reason:
-            raise Failed(f"The host has its configuration from before again, but {reason}") from reason
-    else:
-        postfix.manager.stop()
+        else:
+            postfix.manager.stop()
+    except Refused as reason:
+        raise Failed(f"The host has its configuration from before again, but {reason}") from reason
+    finally:
+        # Last of all: a run that is killed before finds in it what is to be done.
+        shutil.rmtree(postfix.folder)
     return result
 
 
-def put_back(postfix: Postfix, new: str, was_running: bool) -> str:
-    """Run the configuration from before again, as far as it ran; says how that went."""
+def put_back(postfix: Postfix, new: str, was_running: bool, added: Iterable[str]) -> str:
+    """Run the configuration from before again, as far as it ran; says how that went.
+
+    `new` is the folder of the tables to come; empty where main.cf was not touched, but services were added.
+    """
     try:
-        postfix.take_back()
-        postfix.remove_tables(new)
+        if new:
+            postfix.take_back()
+            postfix.remove_tables(new)
+        postfix.remove_services(added)
         postfix.remove_tables("unfinished")
         if was_running:
             # Not a reload: daemons that died of the new configuration are held back for a minute.
