@@ -145,9 +145,9 @@ _FILES = {
 
 # Hosts keep connections for the next mail for two seconds, and a switch is to hold from that mail on. State 01 is an
 # established connection; the ports are 465 and 587.
-_AWAIT_SILENCE = """
+AWAIT_SILENCE = """
 for _try in $(seq 50); do
-    grep -qE ':(01D1|024B) [0-9A-F]+:[0-9A-F]+ 01 ' /proc/net/tcp || break
+    grep -qE ':(01D1|024B) [0-9A-F]+:[0-9A-F]+ 01 ' /proc/net/tcp /proc/net/tcp6 || break
     sleep 0.1
 done
 """
@@ -221,15 +221,15 @@ systemctl restart dovecot
 
     def use_certificate(self, kind: Kind) -> None:
         """Show this certificate from the next connection on."""
-        self._shell(self._certificate_script(kind) + _AWAIT_SILENCE)
+        self._shell(self._certificate_script(kind) + AWAIT_SILENCE)
 
     def offer_tls(self, offered: bool) -> None:
         """Without TLS, both ports offer AUTH in plain text, as an attacker in the middle would."""
-        self._shell(self._tls_script(offered) + _AWAIT_SILENCE)
+        self._shell(self._tls_script(offered) + AWAIT_SILENCE)
 
     def refuse_at_mail(self, refused: bool) -> None:
         """Refuse a sender that the account does not own at MAIL FROM already, as iCloud and Microsoft do."""
-        self._shell(f"postconf -e smtpd_delay_reject={'no' if refused else 'yes'}\n{_AGE}" + _AWAIT_SILENCE)
+        self._shell(f"postconf -e smtpd_delay_reject={'no' if refused else 'yes'}\n{_AGE}" + AWAIT_SILENCE)
 
     def answer(self, answers: bool) -> None:
         """Without an answer, connections are refused, as by a provider that is down."""
@@ -237,11 +237,11 @@ systemctl restart dovecot
 
     def set_password(self, password: str) -> None:
         """Let the account have this app password from now on."""
-        self._shell(self._password_script(password) + _AWAIT_SILENCE)
+        self._shell(self._password_script(password) + AWAIT_SILENCE)
 
     def marker(self) -> int:
         """The present end of the mail log, for log_since(); no connection from before will be in what follows."""
-        return int(self._shell(f"{_AWAIT_SILENCE}wc -c <{LOG}"))
+        return int(self._shell(f"{AWAIT_SILENCE}wc -c <{LOG}"))
 
     def log_since(self, marker: int) -> str:
         """What Postfix has logged since then."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import certificates
 from .host import exec
+from .provider import AWAIT_SILENCE
 
 # Under these names hosts reach it; its certificate has all of them.
 NAMES = ("smtp.fastmail.com", "smtp.mail.me.com", "smtp.gmail.com", "smtp.office365.com", "smtp-mail.outlook.com")
@@ -160,7 +161,8 @@ class Scripted:
             exec(self.container, "systemctl", command, *(["scripted"] if command != "daemon-reload" else []))
 
     def play(self, personality: str) -> None:
-        """Answer like this from now on, also in connections that are open."""
+        """Answer like this from the next connection on; those that hosts keep for the next mail have ended."""
+        exec(self.container, "sh", "-eu", input=AWAIT_SILENCE)
         self._put("/run/scripted.json", json.dumps(PERSONALITIES[personality]))
 
     def logins(self) -> int:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import LAB, NAME, NEW_PASSWORD, Counted
+from conftest import LAB, NAME, NEW_PASSWORD, OLD_AND_NEW, Counted
 from testinfra.host import Host
 
 from lab.provider import Provider
@@ -32,6 +32,7 @@ def logins(log: str) -> int:
     return sum(int(tried or made) for made, tried in re.findall(r" auth=(\d+)(?:/(\d+))?", log))
 
 
+@OLD_AND_NEW
 def test_five_hundred_mails_share_a_few_logins(host: Host, provider: Provider, mails: Counted) -> None:
     marker = provider.marker()
     mails.hand_in(BURST)
