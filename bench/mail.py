@@ -12,7 +12,7 @@ from lab.host import exec, podman
 from .common import Site, kept, progress, site, spread, table
 
 TRIP = 0.05
-MAILS, TUTORIAL_MAILS = 500, 80
+MAILS, TUTORIAL_MAILS = 500, 60
 CONNECTIONS = (2, 5)
 SINGLE = 3
 HOST = "host"
