@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
@@ -48,17 +49,22 @@ class ActionModule(ActionBase):
             result.update(
                 plan=verdict.plan,
                 public_domains=sorted(rules.public_domains(verdict.plan)),
-                packages=self._packages(role),
+                # What the host will be compared by, and nobody else needs to know.
+                key=secrets.token_hex(),
+                **self._systems(role, verdict.plan.get("ca_file")),
                 _ansible_no_log=True,
             )
         return result
 
-    def _packages(self, role: str) -> dict[str, dict[str, str]]:
-        """What each family of systems needs: the host is asked once, before it has said of which family it is."""
-        systems = self._loader.load_from_file(f"{role}/vars/main.yml")["__smarthost_systems"]
+    def _systems(self, role: str, ca_file: str | None) -> dict[str, dict[str, Any]]:
+        """What each family of systems has: the host is asked once, before it has said of which family it is."""
+        names = self._loader.load_from_file(f"{role}/vars/main.yml")["__smarthost_systems"]
+        systems = {family: self._loader.load_from_file(f"{role}/vars/{family}.yml") for family in names}
         return {
-            family: self._loader.load_from_file(f"{role}/vars/{family}.yml")["__smarthost_packages"]
-            for family in systems
+            "packages": {family: values["__smarthost_packages"] for family, values in systems.items()},
+            "ca_files": {
+                family: ca_file or values["__smarthost_default_ca_file"] for family, values in systems.items()
+            },
         }
 
     def _settings(self, spec: dict[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -26,7 +26,8 @@ class ActionModule(ActionBase):
         rows = []
         for host in self._task.args["hosts"]:
             known = hostvars[host]
-            rows.append(make(host, known.get(self._task.args["variable"]) or {}))
+            answers = [known.get(name) or {} for name in self._task.args["variables"]]
+            rows.append(make(host, {name: value for answer in answers for name, value in answer.items()}))
         self._display.display("\n" + report.table(rows, columns) + "\n")
         path = self._task.args.get("json")
         if path:

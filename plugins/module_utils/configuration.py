@@ -1,4 +1,4 @@
-"""Pure functions on the text of main.cf and of lookup tables. Runs on the managed host.
+"""Pure functions on the text of main.cf and of lookup tables. Run on the managed host and on the controller.
 
 The role's tables lie in one of two folders, `a` and `b`, beside main.cf. A change writes the
 folder that is not in use and then replaces main.cf, which names the folder: that one rename is
@@ -7,15 +7,26 @@ the whole change, so a host never has a new table with an old main.cf.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
+import stat
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils.addresses import is_private_domain
 
 # Stands in a rendered main.cf where the folder in use has to be named.
 PLACEHOLDER = "@tables@"
 OWN_COMMENT = "# Managed by Ansible."
+CONFIG_DIRECTORY = "/etc/postfix"
 FOLDER = "smarthost"
 SLOTS = ("a", "b")
+LOGINS = "sasl_passwd"
+# Whom `smarthost watch` tells; whoever knows the addresses in it can write there.
+WATCH = "watch.json"
+# Map types that `postmap` compiles -> what it adds to the name of the text.
+COMPILED = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
 
 # postconf(5): "you must stop and start Postfix when this parameter changes", and what the master
 # daemon reads only once.
@@ -39,7 +50,7 @@ _LOGIN = (
     "smtp_sasl_auth_enable",
     "smtp_sasl_password_maps",
 )
-LOGIN_TABLES = ("sasl_passwd", "canonical")
+LOGIN_TABLES = (LOGINS, "canonical")
 
 
 def parse_main_cf(text: str) -> dict[str, str]:
@@ -104,6 +115,96 @@ def parse_table(text: str) -> dict[str, str]:
             key, _space, value = line.replace("\t", " ", 1).partition(" ")
             table[key.lower()] = value.strip()
     return table
+
+
+def compiled_text(text: str) -> str:
+    """What a table says, whatever the order of its lines: the compiled one has none.
+
+    >>> compiled_text("b 2\\na 1\\n") == compiled_text("a\\t1\\nb\\t2\\n")
+    True
+    """
+    return repr(sorted(parse_table(text).items()))
+
+
+def map_type(main_cf: str, path: str) -> str:
+    """As what a main.cf has a table read.
+
+    >>> map_type("x = hash:/etc/a, lmdb:/etc/ab", "/etc/ab")
+    'lmdb'
+    """
+    found = re.search(rf"(\w+):{re.escape(path)}(?![\w./-])", main_cf)
+    return found.group(1) if found else "hash"
+
+
+def mode_of(name: str) -> int:
+    """The mode of a table."""
+    return 0o600 if name in (LOGINS, WATCH) else 0o644
+
+
+def texts(tables: Mapping[str, str], logins: str, watch: str) -> dict[str, str]:
+    """Name -> text of all that lies in the folder of the tables."""
+    return {**tables, LOGINS: logins, **({WATCH: watch} if watch else {})}
+
+
+def seal(key: str, mode: int, user: int = 0, group: int = 0, text: str | None = None) -> str:
+    """Kind and mode, owner and text of a path, such that nobody who does not have the key can guess the text.
+
+    >>> seal("k", 0o100600), seal("k", 0o40755)
+    ('-rw------- 0:0', 'drwxr-xr-x 0:0')
+    """
+    outside = f"{stat.filemode(mode)} {user}:{group}"
+    if text is None:
+        return outside
+    inside = hmac.new(key.encode(), text.encode("utf-8", errors="surrogateescape"), hashlib.sha256)
+    return f"{outside} {inside.hexdigest()}"
+
+
+def expected(
+    directory: str, slot: str, main_cf: str, tables: Mapping[str, str], compiled: Mapping[str, str], key: str
+) -> dict[str, str]:
+    """Path -> seal of main.cf and its tables as they should be; `tables` are all `texts`."""
+    folder = f"{directory}/{FOLDER}"
+    found = {
+        f"{directory}/main.cf": seal(key, stat.S_IFREG | 0o644, text=with_slot(main_cf, directory, slot)),
+        folder: seal(key, stat.S_IFDIR | 0o755),
+        f"{folder}/{slot}": seal(key, stat.S_IFDIR | 0o755),
+    }
+    for name, text in tables.items():
+        path, mode = f"{folder}/{slot}/{name}", stat.S_IFREG | mode_of(name)
+        found[path] = seal(key, mode, text=text)
+        if name in compiled:
+            found[path + COMPILED[compiled[name]]] = seal(key, mode, text=compiled_text(text))
+    return found
+
+
+def differences(found: Mapping[str, str], wanted: Mapping[str, str], directory: str) -> list[str]:
+    """The paths that are not as they should be.
+
+    Anything else in the role's folder is not ours, was left by a run that was killed, or is a copy of the password.
+    What was there before the role is root's alone.
+
+    >>> differences({"/p/smarthost/original/x": seal("", 0o100644), "/p/main.cf": "-"}, {"/p/main.cf": "-"}, "/p")
+    ['/p/smarthost/original/x']
+    """
+    original = f"{directory}/{FOLDER}/original"
+    kept = {
+        path: seal("", stat.S_IFDIR | 0o700 if path == original else stat.S_IFREG | 0o600)
+        for path in found
+        if path == original or path.startswith(original + "/")
+    }
+    wanted = {**wanted, **kept}
+    return [path for path in {**wanted, **found} if found.get(path) != wanted.get(path)]
+
+
+def is_in_place(seen: Mapping[str, Any], wanted: Mapping[str, Any], key: str) -> bool:
+    """Whether nothing is left to do on a host: `seen` by `postfix_info`, `wanted` of `postfix`."""
+    slot, directory = seen["slot"], wanted.get("config_directory", CONFIG_DIRECTORY)
+    if slot is None or seen["to_do"] or wanted["ca_file"] not in seen["ca_files"]:
+        return False
+    tables = texts(wanted.get("tables", {}), wanted["sasl_passwd"], wanted.get("watch", ""))
+    should_be = expected(directory, slot, wanted["main_cf"], tables, wanted.get("compiled", {}), key)
+    there = set(wanted.get("services", {})) <= set(seen["services"])
+    return there and not differences(seen["files"], should_be, directory)
 
 
 def table_files(maps: str) -> list[str]:

@@ -25,7 +25,6 @@ from ansible_collections.homelab.mail.plugins.module_utils import configuration,
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils import login
 
-CONFIG_DIRECTORY = "/etc/postfix"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 SETTINGS = "settings.json"
 # Mail that waits for longer than this is a fault; Postfix tries again after five minutes first.
@@ -69,11 +68,11 @@ def run(*argv: str) -> tuple[int, str, str]:
 
 def settings(name: str = SETTINGS) -> dict[str, Any]:
     """What the role told this host about itself: provider, its name, sender, service manager."""
-    main_cf = os.path.join(CONFIG_DIRECTORY, "main.cf")
+    main_cf = os.path.join(configuration.CONFIG_DIRECTORY, "main.cf")
     try:
         with open(main_cf, encoding="utf-8", errors="surrogateescape") as file:
-            slot = configuration.slot_in_use(file.read(), CONFIG_DIRECTORY)
-        path = os.path.join(CONFIG_DIRECTORY, configuration.FOLDER, str(slot), name)
+            slot = configuration.slot_in_use(file.read(), configuration.CONFIG_DIRECTORY)
+        path = os.path.join(configuration.CONFIG_DIRECTORY, configuration.FOLDER, str(slot), name)
         with open(path, encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
     except FileNotFoundError:
@@ -509,7 +508,7 @@ def _watch(_given: argparse.Namespace) -> int:
     from ansible_collections.homelab.mail.plugins.module_utils import watch
 
     # Never for the others' mail to suffer from: what cannot be told is said in the log, and that is all.
-    for reason in watch.watch(status(), settings(watch.WAYS)):
+    for reason in watch.watch(status(), settings(configuration.WATCH)):
         print(f"could not be told: {reason}", file=sys.stderr)
     return 0
 

@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Where the role keeps the ways to tell of it, beside the lookup tables.
-WAYS = "watch.json"
 STATE = "/var/lib/smarthost/watch.json"
 TEXTFILE = "smarthost.prom"
 SECONDS = 10

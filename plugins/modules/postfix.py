@@ -86,19 +86,6 @@ options:
       - The login that the configuration stands for, tried before anything is changed where it changes.
       - The keys are those of M(homelab.mail.smtp_login). Without it no login is tried.
     type: dict
-  now:
-    description: >-
-      The time on the controller, in seconds since 1970. Where the host's clock is far from it, there is a warning,
-      because certificates are judged by it. 0: not compared.
-    type: float
-    default: 0
-  report:
-    description:
-      - >-
-        Also say how mail does: RV(state) as C(smarthost status --json) prints it, and RV(login). For this the login is
-        tried even where nothing changes it, and neither a refusal nor a provider that is away ends the task.
-    type: bool
-    default: false
   watch:
     description: >-
       Text of the settings of C(smarthost watch), empty where nobody is to be told of an outage. A file of mode 0600,
@@ -117,6 +104,15 @@ options:
         by C(postfix start), with a warning that nothing starts it again after a reboot.
     type: str
     default: systemd
+  seen:
+    description:
+      - >-
+        What M(homelab.mail.postfix_info) saw of the host a moment ago. Where that is just what the other options say,
+        the host is not called again. For O(state=present).
+    type: dict
+  key:
+    description: What RV(homelab.mail.postfix_info#module:seen) was sealed with. Needed with O(seen).
+    type: str
 """
 
 EXAMPLES = r"""
@@ -141,21 +137,6 @@ dropped:
   returned: O(state=present)
   type: list
   elements: str
-state:
-  description: >-
-    C(running), C(listening), C(queue), C(last_delivery), C(last_failure), C(problems) and C(healthy) of the Postfix on
-    the host.
-  returned: with O(report)
-  type: dict
-login:
-  description: C(verdict), one of V(accepted), V(refused), V(undecided) and V(not tried), and C(said), a sentence.
-  returned: with O(report)
-  type: dict
-advice:
-  description: What does not stop mail yet, such as a clock that is off.
-  returned: O(state=present)
-  type: list
-  elements: str
 installed:
   description: Packages that the role had installed and that may go again.
   returned: with O(state=absent)
@@ -169,6 +150,7 @@ import glob
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -176,17 +158,16 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mail.plugins.module_utils import (
     configuration,
+    host,
     login,
     program,
     rehearsal,
     services,
-    smarthost,
     watch,
 )
 
@@ -194,11 +175,6 @@ from ansible_collections.homelab.mail.plugins.module_utils import (
 GREETING_SECONDS = 15
 STARTING_SECONDS = 3
 QUIET_SECONDS = 5
-QUEUE = "/var/spool/postfix"
-# From when on a clock is off, and a CA bundle old.
-SKEW_SECONDS = 120
-OLD_SECONDS = 3 * 365 * 86400
-COMPILED_SUFFIXES = (".db", ".lmdb", ".cdb")
 # Postfix's own files beside main.cf that a copy of the configuration needs to be checked.
 LIVE_FILES = ("master.cf", "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d")
 
@@ -211,100 +187,35 @@ class Failed(Exception):
     """What went wrong after the host was changed, and how it is now."""
 
 
-class Postfix:
-    """The Postfix of this host and the files that the role owns there."""
+class Postfix(host.Host):
+    """The Postfix of this host and the files that the role owns there, and what changes them."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        self.module = module
-        self.directory: str = module.params["config_directory"]
-        self.folder = os.path.join(self.directory, configuration.FOLDER)
-        self.main_cf = os.path.join(self.directory, "main.cf")
-        self.texts: dict[str, str] = {**module.params["tables"], "sasl_passwd": module.params["sasl_passwd"]}
-        if module.params["watch"]:
-            self.texts[watch.WAYS] = module.params["watch"]
-        self.compiled: dict[str, str] = module.params["compiled"]
-        self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
-        # Its main.cf is the package's, and nobody's choice.
-        self.fresh = "postfix" in module.params["installed"]
-        self.manager = services.manager(
-            module.params["service_manager"], lambda *argv: self.command(*argv, check=False)
+        parameters = module.params
+        super().__init__(
+            module, parameters["config_directory"], parameters["service_manager"], parameters["watch_minutes"]
         )
-        present = module.params["state"] == "present"
-        self.jobs = [services.retry(self.queue_to_come())] if present else []
-        if module.params["watch"]:
-            self.jobs.append(services.watch(module.params["watch_minutes"]))
-        self.outcome: login.Outcome | None = None
+        self.texts = configuration.texts(parameters["tables"], parameters["sasl_passwd"], parameters["watch"])
+        self.compiled: dict[str, str] = parameters["compiled"]
+        # Its main.cf is the package's, and nobody's choice.
+        self.fresh = "postfix" in parameters["installed"]
         self.actions: list[str] = []
-        self.original = os.path.join(self.folder, "original")
         self.aside = os.path.join(self.directory, ".main.cf-before")
         # There from before main.cf is replaced until Postfix has taken it: a run that finds it knows
         # that one before was killed in between, and that the daemon may still go by the old one.
         self.unfinished = os.path.join(self.folder, "unfinished")
 
-    def path(self, program: str, required: bool = True) -> str:
-        """Where a program lies; empty where it is not there."""
-        return str(self.module.get_bin_path(program, opt_dirs=["/usr/sbin"], required=required) or "")
-
-    def command(self, *argv: str, check: bool = True) -> tuple[int, str, str]:
-        """Run one of Postfix's or the system's programs in the C locale."""
-        path = self.path(argv[0], check)
-        if not path:
-            return 127, "", f"{argv[0]} is not installed"
-        code, out, err = self.module.run_command([path, *argv[1:]], environ_update={"LC_ALL": "C"})
-        return code, out, err
-
     # --- what is there --------------------------------------------------------------------------
 
-    def read(self, path: str) -> str:
-        """The text of a file, empty where it is not there or no file."""
-        try:
-            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-                return file.read()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return ""
-
-    def table(self, slot: str | None, name: str) -> str:
-        """The path of a table."""
-        return os.path.join(self.folder, slot or "a", name)
-
-    def is_owned(self, path: str, mode: int) -> bool:
-        """Whether a path is root's and has just this mode."""
-        try:
-            status = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 0, mode)
-
-    def differences(self, slot: str | None, main_cf: str) -> list[str]:
-        """The paths that are not as they should be."""
-        wrong = []
-        if self.read(self.main_cf) != main_cf or not self.is_owned(self.main_cf, 0o644):
-            wrong.append(self.main_cf)
-        # Anything else in the folder is not ours, was left by a run that was killed, or is a copy of
-        # the password.
-        known = {slot, "original"}
-        wrong += [os.path.join(self.folder, name) for name in self.names(self.folder) if name not in known]
-        kept = [os.path.join(self.original, name) for name in self.names(self.original)]
-        wrong += [path for path in kept if not self.is_owned(path, 0o600)]
-        if kept and not self.is_owned(self.original, 0o700):
-            wrong.append(self.original)
-        if slot is None:
-            return wrong + [self.table(slot, name) for name in self.texts]
-        wrong += [
-            path for path in (self.folder, os.path.dirname(self.table(slot, ""))) if not self.is_owned(path, 0o755)
-        ]
-        for name, text in self.texts.items():
-            path = self.table(slot, name)
-            as_written = self.read(path) == text and self.is_owned(path, mode_of(name))
-            if not as_written or (name in self.compiled and not self.is_compiled(slot, name)):
-                wrong.append(path)
-        expected = {*self.texts, *(name + suffix for name in self.compiled for suffix in COMPILED_SUFFIXES)}
-        return wrong + [self.table(slot, name) for name in self.names(self.table(slot, "")) if name not in expected]
+    def differences(self, slot: str, main_cf: str) -> list[str]:
+        """The paths that are not as they should be, with the tables in this folder."""
+        key = secrets.token_hex()
+        wanted = configuration.expected(self.directory, slot, main_cf, self.texts, self.compiled, key)
+        return configuration.differences(self.seals(key), wanted, self.directory)
 
     def missing_services(self) -> dict[str, str]:
         """The services that master.cf lacks."""
-        # Not by postconf, which says nothing of it while main.cf is broken.
-        there = configuration.services(self.read(os.path.join(self.directory, "master.cf")))
+        there = self.services_there()
         return {name: line for name, line in self.module.params["services"].items() if name not in there}
 
     def add_services(self, missing: dict[str, str]) -> None:
@@ -330,35 +241,6 @@ class Postfix:
         for name in names:
             self.command("postconf", "-MX", name, check=False)
 
-    def queue_to_come(self) -> str:
-        """Where mail waits under the new configuration."""
-        named = configuration.parse_main_cf(self.module.params["main_cf"]).get("queue_directory")
-        return named or self.command("postconf", "-dh", "queue_directory", check=False)[1].strip() or QUEUE
-
-    @cached_property
-    def schedules(self) -> dict[services.Job, dict[str, str]]:
-        """The files that let each of the jobs run, path -> text."""
-        return {job: self.manager.schedule(job) for job in self.jobs}
-
-    def job_files(self) -> dict[str, tuple[str, int]]:
-        """All of these, with their mode."""
-        return {path: (text, 0o644) for files in self.schedules.values() for path, text in files.items()}
-
-    def jobs_to_begin(self, outdated: Iterable[str]) -> list[services.Job]:
-        """Those that do not run, or not as they should."""
-        return [
-            job
-            for job, files in self.schedules.items()
-            if files and (files.keys() & outdated or not self.manager.scheduled(job))
-        ]
-
-    def jobs_to_end(self) -> list[services.Job]:
-        """Those of a run before that are not wanted any more."""
-        unwanted = {job.name: job for job in (services.retry(QUEUE), services.watch(1))}
-        for job in self.jobs:
-            unwanted.pop(job.name)
-        return [job for job in unwanted.values() if any(map(os.path.lexists, self.manager.schedule(job)))]
-
     def end_jobs(self, jobs: list[services.Job]) -> None:
         """Nobody looks any more."""
         for job in jobs:
@@ -369,35 +251,7 @@ class Postfix:
 
     def metrics(self) -> str:
         """The file that the watch in place writes for node_exporter; empty where there is none."""
-        slot = configuration.slot_in_use(self.read(self.main_cf), self.directory)
-        return metrics_of(self.read(self.table(slot, watch.WAYS)))
-
-    def outdated_program(self) -> dict[str, tuple[str, int]]:
-        """The files of the program `smarthost` that are not as they should be."""
-        return {
-            path: (text, mode)
-            for path, (text, mode) in {**program.files(), **self.job_files()}.items()
-            if self.read(path) != text or not self.is_owned(path, mode)
-        }
-
-    def names(self, folder: str) -> list[str]:
-        """What lies in a folder; nothing where there is none."""
-        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-
-    def is_compiled(self, slot: str, name: str) -> bool:
-        """Whether the compiled table says what its text says, and is as closed as it."""
-        path = self.table(slot, name)
-        code, out, _err = self.command("postmap", "-s", f"{self.compiled[name]}:{path}")
-        files = [path + suffix for suffix in COMPILED_SUFFIXES if os.path.exists(path + suffix)]
-        return (
-            code == 0
-            and configuration.parse_table(out) == configuration.parse_table(self.texts[name])
-            and all(self.is_owned(file, mode_of(name)) for file in files)
-        )
-
-    def running(self) -> bool:
-        """Whether the master daemon of this configuration runs, and not only until somebody logs out."""
-        return self.installed and self.command("postfix", "status")[0] == 0 and self.manager.holds()
+        return metrics_of(self.read(self.table(self.slot(), configuration.WATCH)))
 
     # --- the change -----------------------------------------------------------------------------
 
@@ -414,24 +268,6 @@ class Postfix:
         if obstacle:
             raise Refused(obstacle)
 
-    def advice(self) -> list[str]:
-        """What does not stop mail yet."""
-        found = []
-        skew = time.time() - self.module.params["now"]
-        if self.module.params["now"] and abs(skew) > SKEW_SECONDS:
-            found.append(
-                f"The clock of this host is {smarthost.span(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the "
-                "controller's. Certificates are judged by it, and mails by their date: let it follow a time server."
-            )
-        ca_file = self.module.params["ca_file"]
-        age = time.time() - os.stat(ca_file).st_mtime if os.path.isfile(ca_file) else 0
-        if age > OLD_SECONDS:
-            found.append(
-                f"The CA bundle {ca_file} was last written {smarthost.span(age)} ago. One day the provider's "
-                "certificate will come from an authority that it does not have, and mail will wait: update the system."
-            )
-        return found
-
     def changes_login(self, old: str | None, before: str, rendered: str) -> bool:
         """Whether what is to come logs in otherwise than what is there."""
         in_place = configuration.with_slot(rendered, self.directory, old or "a")
@@ -439,21 +275,12 @@ class Postfix:
             self.read(self.table(old, name)) != self.texts[name] for name in configuration.LOGIN_TABLES
         )
 
-    def login(self) -> login.Outcome:
-        """What the provider says to the login. It is asked once a run, because providers count."""
-        if self.outcome is None:
-            self.outcome = login.try_login(self.module.params["login"])
-        return self.outcome
-
     def try_login(self) -> None:
         """The provider has the last word before anything is changed."""
         account = self.module.params["login"]
-        outcome = self.login()
+        outcome = login.try_login(account)
         if outcome.verdict == login.ACCEPTED:
             self.actions.append("logged in at the provider")
-        elif self.module.params["report"]:
-            # It is a row of the report.
-            return
         elif outcome.verdict == login.REFUSED or account["required"]:
             raise Refused(login.sentence(outcome, account))
         else:
@@ -523,7 +350,7 @@ class Postfix:
             os.chown(path, 0, 0)
             os.chmod(path, 0o755)
         for name, text in self.texts.items():
-            write(os.path.join(folder, name), text, mode_of(name))
+            write(os.path.join(folder, name), text, configuration.mode_of(name))
         for name, map_type in self.compiled.items():
             code, _out, err = self.command("postmap", f"{map_type}:{os.path.join(folder, name)}")
             if code != 0:
@@ -600,7 +427,9 @@ class Postfix:
         for path in configuration.table_files(values.get("smtp_sasl_password_maps", "")):
             if not found or not os.path.isfile(path) or path.startswith(self.folder):
                 continue
-            compiled = [suffix for suffix in COMPILED_SUFFIXES if os.path.exists(path + suffix)]
+            compiled = [
+                suffix for suffix in sorted({*configuration.COMPILED.values()}) if os.path.exists(path + suffix)
+            ]
             if path not in [table["path"] for table in found["password_tables"]]:
                 kept = os.path.join(self.original, f"password_table_{len(found['password_tables'])}")
                 mode = os.stat(path).st_mode & 0o7777
@@ -759,11 +588,6 @@ class Postfix:
         self.wait_for_greeting(mark)
 
 
-def mode_of(name: str) -> int:
-    """The mode of a table."""
-    return 0o600 if name in ("sasl_passwd", watch.WAYS) else 0o644
-
-
 def metrics_of(ways: str) -> str:
     """The file that a watch with these settings writes for node_exporter; empty where there is none."""
     # Somebody may have written anything into them.
@@ -824,7 +648,7 @@ def diff_of(postfix: Postfix, wrong: list[str], old: str | None, new: str | None
             pair = (before, text)
             if name == "sasl_passwd":
                 pair = configuration.hide_passwords(before, text)
-            elif name == watch.WAYS:
+            elif name == configuration.WATCH:
                 pair = ("(addresses that are not shown)\n" if before else "", "(other addresses that are not shown)\n")
             shown.append(_texts(path, *pair))
     said = {item["after_header"] for item in shown}
@@ -851,7 +675,7 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     before = postfix.read(postfix.main_cf)
     old = configuration.slot_in_use(before, postfix.directory)
     new = configuration.other_slot(old)
-    wrong = postfix.differences(old, configuration.with_slot(rendered, postfix.directory, old or new))
+    wrong = postfix.differences(old or new, rendered)
     main_cf = configuration.with_slot(rendered, postfix.directory, new)
     taking_over = bool(before) and not os.path.exists(postfix.original) and not postfix.fresh
     dropped = check_take_over(postfix, before) if taking_over else []
@@ -860,60 +684,48 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         if wrong:
             postfix.check_configuration(rendered, new)
     missing = postfix.missing_services() if postfix.installed else module.params["services"]
-    running = postfix.running()
-    restart = configuration.needs_restart(before, main_cf) or not running or postfix.unfinished in wrong
-    enable = not postfix.manager.enabled() if postfix.installed else True
+    found = postfix.look(rendered)
+    restart = configuration.needs_restart(before, main_cf) or not found.running or postfix.unfinished in wrong
     new_login = bool(wrong) and postfix.changes_login(old, before, rendered)
     if new_login and module.params["login"] and os.path.isfile(module.params["ca_file"]):
         postfix.try_login()
     if wrong:
         postfix.actions.append("configured Postfix")
-    if enable:
-        postfix.actions.append("enabled Postfix at boot")
-    outdated = postfix.outdated_program()
-    if outdated:
-        postfix.actions.append("installed the program smarthost")
+    postfix.actions += found.actions()
     metrics = postfix.metrics()
     # Else node_exporter would go on telling of the day when the watch was ended.
     stale = "" if metrics == metrics_of(module.params["watch"]) else metrics
-    begin, end = postfix.jobs_to_begin(outdated), postfix.jobs_to_end()
-    if module.params["watch"] and not postfix.job_files():
-        module.warn(
-            "There is no timer and no /etc/cron.d on this host, so nothing looks whether mail leaves. "
-            f"Let something run every {module.params['watch_minutes']} minutes: {services.LAUNCHER} watch"
-        )
-    postfix.actions += [f"let smarthost {job.command} run" for job in begin]
-    postfix.actions += [f"ended smarthost {job.command}" for job in end]
     if missing:
         postfix.actions.append(f"added {', '.join(missing)} to master.cf")
-    if wrong or missing or not running:
-        postfix.actions.append(f"{'started' if not running else 'restarted' if restart else 'reloaded'} Postfix")
+    if wrong or missing or not found.running:
+        how = "started" if not found.running else "restarted" if restart else "reloaded"
+        postfix.actions.append(f"{how} Postfix")
     result = {
         "changed": bool(postfix.actions),
         "actions": postfix.actions,
         "diff": (diff_of(postfix, wrong, old, new, rendered) if wrong else [])
         + [_texts(os.path.join(postfix.directory, "master.cf"), "", f"{line}\n") for line in missing.values()],
         "dropped": dropped,
-        "advice": postfix.advice(),
     }
-    for advice in postfix.advice():
-        module.warn(advice)
-    if not running and postfix.manager.note:
+    if not found.running and postfix.manager.note:
         module.warn(postfix.manager.note)
+    if (wrong or not found.running) and not postfix.job_files(rendered):
+        module.warn(
+            "There is no timer and no /etc/cron.d on this host, so mail that waits for a provider that was away leaves "
+            f"up to 67 minutes after it is back. Let something run every minute: {services.LAUNCHER} retry"
+        )
     if dropped:
         module.warn(
             f"Taking over the Postfix of this host: {', '.join(dropped)} will no longer be set. "
             "What you need of it goes into smarthost_parameters; smarthost_state: absent gives all of it back."
         )
-    if module.params["report"]:
-        result.update(state=smarthost.status() if postfix.installed else None, login=report_login(postfix))
     if module.check_mode or not result["changed"]:
         return result
 
     try:
         if wrong:
             postfix.write_tables(new)
-            postfix.keep_original(before, running)
+            postfix.keep_original(before, found.running)
         if wrong or missing:
             write(postfix.unfinished, "", 0o600)
         if wrong:
@@ -926,17 +738,17 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.add_services(missing)
         if wrong:
             postfix.replace_main_cf(main_cf)
-        if wrong or missing or not running:
+        if wrong or missing or not found.running:
             postfix.run(restart)
     except SystemExit:
         # A program could not be run at all, and that has been said.
         if wrong or missing:
-            put_back(postfix, new if wrong else "", running, missing)
+            put_back(postfix, new if wrong else "", found.running, missing)
         raise
     except BaseException as reason:
         # Whatever it was: main.cf may name the new tables by now.
         if wrong or missing:
-            raise Failed(f"{reason} {put_back(postfix, new if wrong else '', running, missing)}") from reason
+            raise Failed(f"{reason} {put_back(postfix, new if wrong else '', found.running, missing)}") from reason
         raise
     if new_login:
         # What the old login kept waiting need not wait any longer.
@@ -947,34 +759,24 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.tidy(new)
     if missing:
         postfix.remove_tables("unfinished")
-    for path, (text, mode) in outdated.items():
+    for path, (text, mode) in found.outdated.items():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write(path + ".new", text, mode)
         os.replace(path + ".new", path)
-    if enable:
+    if not found.enabled:
         try:
             postfix.manager.enable()
         except services.ServiceError as error:
             raise Failed(f"Postfix runs with the new configuration, but will not after a reboot: {error}") from error
-    postfix.end_jobs(end)
+    postfix.end_jobs(found.end)
     if stale and os.path.lexists(stale):
         os.unlink(stale)
     try:
-        for job in begin:
+        for job in found.begin:
             postfix.manager.begin_schedule(job)
     except services.ServiceError as error:
         raise Failed(f"Postfix runs with the new configuration, but nobody looks after it: {error}") from error
     return result
-
-
-def report_login(postfix: Postfix) -> dict[str, str]:
-    """The login, for people."""
-    account = postfix.module.params["login"]
-    if not account:
-        return {"verdict": "not tried", "said": "smarthost_verify_login is off."}
-    outcome = postfix.login()
-    accepted = outcome.verdict == login.ACCEPTED
-    return {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
 
 
 def check_take_over(postfix: Postfix, before: str) -> list[str]:
@@ -1022,7 +824,7 @@ def give_back(postfix: Postfix) -> dict[str, Any]:
     postfix.remove_services(found.get("services", []))
     if not found["enabled"]:
         postfix.manager.disable()
-    postfix.end_jobs(postfix.jobs_to_end())
+    postfix.end_jobs(postfix.jobs_left())
     if metrics and os.path.lexists(metrics):
         os.unlink(metrics)
     program.remove()
@@ -1080,9 +882,10 @@ def main() -> None:
             "login": {"type": "dict", "options": login.OPTIONS},
             "watch": {"type": "str", "default": "", "no_log": True},
             "watch_minutes": {"type": "int", "default": 5},
-            "now": {"type": "float", "default": 0},
-            "report": {"type": "bool", "default": False},
             "service_manager": {"type": "str", "default": "systemd"},
+            # Of the action plugin of this name, and not sent here.
+            "seen": {"type": "dict"},
+            "key": {"type": "str", "no_log": True},
         },
         required_if=[("state", "present", ("main_cf", "sasl_passwd", "ca_file"))],
         supports_check_mode=True,

@@ -1,15 +1,18 @@
-"""What a host is and what it has of Postfix, in one remote call."""
+"""What a host is, what it has of Postfix and what is left to do there, in one remote call."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: postfix_info
-short_description: What a host is, and what it has of Postfix and of what a smart host needs
+short_description: What a host is, what it has of Postfix, and all that says whether there is anything to do
 description:
   - Reads only; changes nothing.
   - >-
     Gathers the few facts that the role goes by (system, name, service manager) with Ansible's own collectors, so that
     the role needs no other facts.
+  - >-
+    What the files of the host say is not sent but sealed: a hash that only who has O(key) can compare with anything.
+    So the controller can tell whether the host is as it should be, and needs no second call where it is.
 author: [The homelab.mail authors]
 options:
   needs:
@@ -19,6 +22,35 @@ options:
         be a shell pattern.
     type: dict
     required: true
+  ca_files:
+    description: Family of systems -> CA bundle that relays are verified with.
+    type: dict
+    default: {}
+  config_directory:
+    description: Where main.cf lies.
+    type: path
+    default: /etc/postfix
+  watch_minutes:
+    description: Minutes between two runs of C(smarthost watch), 0 where nobody is to be told of an outage.
+    type: int
+    default: 0
+  key:
+    description: What the files are sealed with, a random text. Without it RV(seen) is empty.
+    type: str
+  now:
+    description: >-
+      The time on the controller, in seconds since 1970. Where the host's clock is far from it, there is a warning,
+      because certificates are judged by it. 0: not compared.
+    type: float
+    default: 0
+  report:
+    description: Also say how mail does, RV(state).
+    type: bool
+    default: false
+  login:
+    description: With O(report), also try the login that is in place, RV(login).
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -46,15 +78,46 @@ version:
   returned: always
   type: str
   sample: 3.7.11
+seen:
+  description:
+    - What M(homelab.mail.postfix) is compared with. Empty where Postfix is not installed.
+    - >-
+      C(slot) (the folder of tables in use), C(files) (path -> kind, mode, owner and sealed text), C(services) (those of
+      master.cf), C(to_do) (what a run would do whatever the configuration says, a list), C(ca_files) (that of
+      O(ca_files), if it is there).
+  returned: always
+  type: dict
+advice:
+  description: What does not stop mail yet, such as a clock that is off.
+  returned: always
+  type: list
+  elements: str
+state:
+  description: >-
+    C(running), C(listening), C(queue), C(last_delivery), C(last_failure), C(problems) and C(healthy) of the Postfix on
+    the host, as C(smarthost status --json) prints them.
+  returned: with O(report), where Postfix is installed
+  type: dict
+login:
+  description: C(verdict), one of V(accepted), V(refused), V(undecided) and V(not tried), and C(said), a sentence.
+  returned: as RV(state)
+  type: dict
 """
 
 import glob
+import os
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.facts.system.distribution import DistributionFactCollector
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
+from ansible_collections.homelab.mail.plugins.module_utils import host, login, services, smarthost
+
+# From when on a clock is off, and a CA bundle old.
+SKEW_SECONDS = 120
+OLD_SECONDS = 3 * 365 * 86400
 
 
 def gather(module: AnsibleModule) -> dict[str, Any]:
@@ -66,19 +129,71 @@ def gather(module: AnsibleModule) -> dict[str, Any]:
     return facts
 
 
+def advice(here: host.Host, now: float, ca_file: str) -> list[str]:
+    """What does not stop mail yet."""
+    found = []
+    skew = time.time() - now
+    if now and abs(skew) > SKEW_SECONDS:
+        found.append(
+            f"The clock of this host is {smarthost.span(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the "
+            "controller's. Certificates are judged by it, and mails by their date: let it follow a time server."
+        )
+    age = time.time() - os.stat(ca_file).st_mtime if os.path.isfile(ca_file) else 0
+    if age > OLD_SECONDS:
+        found.append(
+            f"The CA bundle {ca_file} was last written {smarthost.span(age)} ago. One day the provider's "
+            "certificate will come from an authority that it does not have, and mail will wait: update the system."
+        )
+    if here.watch_minutes and not here.job_files(""):
+        found.append(
+            "There is no timer and no /etc/cron.d on this host, so nothing looks whether mail leaves. "
+            f"Let something run every {here.watch_minutes} minutes: {services.LAUNCHER} watch"
+        )
+    return found
+
+
+def try_login() -> dict[str, str]:
+    """What the provider says to the login that is in place, for people."""
+    outcome, account = smarthost.try_login()
+    accepted = outcome.verdict == login.ACCEPTED
+    return {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
+
+
 def main() -> None:
     """Answer the module's call."""
-    module = AnsibleModule(argument_spec={"needs": {"type": "dict", "required": True}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "needs": {"type": "dict", "required": True},
+            "ca_files": {"type": "dict", "default": {}},
+            "config_directory": {"type": "path", "default": "/etc/postfix"},
+            "watch_minutes": {"type": "int", "default": 0},
+            "key": {"type": "str", "no_log": True},
+            "now": {"type": "float", "default": 0},
+            "report": {"type": "bool", "default": False},
+            "login": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    parameters = module.params
     facts = gather(module)
-    needs = module.params["needs"].get(facts["ansible_os_family"], {})
-    missing = [package for package, path in needs.items() if not glob.glob(path)]
-    version = ""
-    postconf = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"])
-    if postconf:
-        # -d: the compiled-in value, which no main.cf can break.
-        code, out, _err = module.run_command([postconf, "-dh", "mail_version"])
-        version = out.strip() if code == 0 else ""
-    module.exit_json(changed=False, ansible_facts=facts, missing=missing, version=version)
+    family = facts["ansible_os_family"]
+    needs, ca_file = parameters["needs"].get(family, {}), parameters["ca_files"].get(family, "")
+    here = host.Host(module, parameters["config_directory"], facts["ansible_service_mgr"], parameters["watch_minutes"])
+    result: dict[str, Any] = {
+        "missing": [package for package, path in needs.items() if not glob.glob(path)],
+        "version": here.compiled_in["mail_version"],
+        "seen": {},
+        "advice": advice(here, parameters["now"], ca_file),
+    }
+    if here.installed and parameters["key"]:
+        there = [ca_file] if os.path.isfile(ca_file) else []
+        result["seen"] = {**host.observe(here, parameters["key"]), "ca_files": there}
+    if here.installed and parameters["report"]:
+        untried = {"verdict": "not tried", "said": "smarthost_verify_login is off."}
+        result.update(state=smarthost.status(), login=try_login() if parameters["login"] else untried)
+    for sentence in result["advice"]:
+        module.warn(sentence)
+    module.exit_json(changed=False, ansible_facts=facts, **result)
 
 
 if __name__ == "__main__":

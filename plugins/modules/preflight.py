@@ -40,4 +40,12 @@ packages:
   description: Family of systems -> package -> path that shows that it is there, for M(homelab.mail.postfix_info).
   returned: where nothing is wrong
   type: dict
+ca_files:
+  description: Family of systems -> CA bundle, for M(homelab.mail.postfix_info).
+  returned: where nothing is wrong
+  type: dict
+key:
+  description: A random text that the files of a host are sealed with, for M(homelab.mail.postfix_info).
+  returned: where nothing is wrong
+  type: str
 """

@@ -18,9 +18,10 @@ options:
     type: list
     elements: str
     required: true
-  variable:
-    description: The variable that holds the answer of each. A host without it could not be reached.
-    type: str
+  variables:
+    description: The variables that hold the answers of each. A host without them could not be reached.
+    type: list
+    elements: str
     required: true
   json:
     description: >-
@@ -34,7 +35,7 @@ EXAMPLES = r"""
   homelab.mail.report:
     of: check
     hosts: "{{ groups.all }}"
-    variable: __smarthost_checked
+    variables: [__smarthost_info, __smarthost_checked]
 """
 
 RETURN = r"""

@@ -274,6 +274,8 @@ class Change:
         recorder = folder / "ssh"
         recorder.write_text(RECORDER.format(folder=folder, ssh=PROJECT / "lab/podman-ssh"))
         recorder.chmod(0o700)
+        # Where nothing is to be done, nothing would be sent.
+        exec(f"{LAB}-{NAME}", "chmod", "0600", MAIN_CF, check=False)
         changed(run(ansible_ssh_executable=str(recorder), **variables))
         sent = [path.read_text() for path in folder.iterdir() if path != recorder]
         [self.module] = [text for text in sent if re.search(r"homelab\.mail\.plugins\.modules\.postfix\b", text)]

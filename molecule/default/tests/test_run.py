@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -178,12 +179,14 @@ def test_a_run_without_a_change_makes_no_login(host: Host, provider: Provider) -
     assert logins(provider, marker) == 0
 
 
-def test_a_run_without_a_change_calls_the_host_twice(host: Host, tmp_path: Path) -> None:
+@pytest.mark.parametrize("playbook", ["site.yml", "playbooks/check.yml"])
+def test_where_nothing_is_to_be_done_the_host_is_called_once(host: Host, tmp_path: Path, playbook: str) -> None:
     counting = tmp_path / "ssh"
     counting.write_text(f'#!/bin/sh\necho >>"{tmp_path}/calls"\nexec "{PROJECT}/lab/podman-ssh" "$@"\n')
     counting.chmod(0o700)
-    assert changed(run(ansible_ssh_executable=str(counting))) == 0
-    assert len((tmp_path / "calls").read_text().splitlines()) == 2
+    variables = json.dumps({"ansible_ssh_executable": str(counting)})
+    assert changed(run_site("--extra-vars", variables, limit=NAME, playbook=PROJECT / playbook)) == 0
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import stat
+from typing import Any
+
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from hypothesis import given
@@ -265,3 +268,85 @@ def test_a_login_in_main_cf_itself_is_not_shown(login: str) -> None:
 )
 def test_a_login_is_tried_again_only_where_it_changes(before: str, after: str, expected: bool) -> None:
     assert configuration.changes_login(before, after) is expected
+
+
+# --- whether a host is as it should be ------------------------------------------------------------
+
+KEY = "k"
+WANTED: dict[str, Any] = {
+    "main_cf": "relayhost = [h]:465\nsmtp_sasl_password_maps = texthash:@tables@/sasl_passwd\n",
+    "tables": {"canonical": "root a@b.org\n", "virtual": "root a@b.org\n"},
+    "sasl_passwd": "[h]:465 me:one\n",
+    "watch": "{}\n",
+    "compiled": {"virtual": "hash"},
+    "services": {"tlsproxy/unix": "tlsproxy unix …"},
+    "ca_file": "/ca.pem",
+}
+
+
+def _seen(**others: Any) -> dict[str, Any]:
+    """A host that is as it should be."""
+    texts = configuration.texts(WANTED["tables"], WANTED["sasl_passwd"], WANTED["watch"])
+    files = configuration.expected(ETC, "b", WANTED["main_cf"], texts, WANTED["compiled"], KEY)
+    files[f"{ETC}/smarthost/original"] = configuration.seal("", stat.S_IFDIR | 0o700)
+    files[f"{ETC}/smarthost/original/main.cf"] = configuration.seal("", stat.S_IFREG | 0o600)
+    there = {
+        "slot": "b",
+        "files": files,
+        "services": ["smtp/inet", "tlsproxy/unix"],
+        "to_do": [],
+        "ca_files": ["/ca.pem"],
+    }
+    return {**there, **others}
+
+
+def test_a_host_that_is_as_it_should_be_needs_no_second_call() -> None:
+    assert configuration.is_in_place(_seen(), WANTED, KEY)
+
+
+@pytest.mark.parametrize("path", sorted(_seen()["files"]))
+@pytest.mark.parametrize("how", ["gone", "open to others", "somebody's", "other text"])
+def test_every_path_that_is_otherwise_is_a_difference(path: str, how: str) -> None:
+    files = _seen()["files"]
+    kind, owner, *text = files[path].split()
+    others = {
+        "gone": None,
+        "open to others": " ".join([kind[:-1] + "w", owner, *text]),
+        "somebody's": " ".join([kind, "1000:0", *text]),
+        "other text": " ".join([kind, owner, configuration.seal(KEY, 0, text="other").split()[-1]]),
+    }
+    if others[how] is None:
+        del files[path]
+    else:
+        files[path] = others[how]
+    # Of what was there before the role, nobody knows what should be there.
+    whatever = how == "gone" and "/original" in path
+    assert configuration.is_in_place(_seen(files=files), WANTED, KEY) == whatever
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        pytest.param({"slot": None}, id="the main.cf of somebody else"),
+        pytest.param({"to_do": ["started Postfix"]}, id="Postfix does not run"),
+        pytest.param({"services": ["smtp/inet"]}, id="a service is missing"),
+        pytest.param({"ca_files": []}, id="no CA bundle"),
+    ],
+)
+def test_whatever_is_to_be_done_needs_a_second_call(otherwise: dict[str, Any]) -> None:
+    assert not configuration.is_in_place(_seen(**otherwise), WANTED, KEY)
+
+
+@pytest.mark.parametrize("name", ["unfinished", "a", "b/sasl_passwd.bak", "b/canonical.db"])
+def test_what_lies_beside_the_tables_is_a_difference(name: str) -> None:
+    files = _seen()["files"] | {f"{ETC}/smarthost/{name}": configuration.seal(KEY, stat.S_IFREG | 0o600)}
+    assert not configuration.is_in_place(_seen(files=files), WANTED, KEY)
+
+
+@given(st.text(), st.text(), st.text(min_size=1), st.text(min_size=1))
+def test_a_seal_tells_nothing_without_its_key(one: str, other: str, key: str, guess: str) -> None:
+    sealed = configuration.seal(key, stat.S_IFREG | 0o600, text=one)
+    assert (sealed == configuration.seal(key, stat.S_IFREG | 0o600, text=other)) == (one == other)
+    # HMAC fills a key up with zero bytes.
+    if key.rstrip("\0") != guess.rstrip("\0"):
+        assert sealed != configuration.seal(guess, stat.S_IFREG | 0o600, text=one)
