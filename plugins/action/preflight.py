@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible_collections.homelab.mail.plugins.module_utils import rules
+
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "smarthost"
+
+
+def _load(path: Path) -> Any:
+    return yaml_load(path.read_text(encoding="utf-8"))
+
+
+# Read where the plugin is loaded, which is once a run, and not by each of the processes that work on a host.
+SPEC = _load(ROLE / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+PROVIDERS = _load(ROLE / "vars/providers.yml")["__smarthost_providers"]
+SYSTEMS = {path.stem: _load(path) for path in (ROLE / "vars").glob("[A-Z]*.yml")}
 
 
 class ActionModule(ActionBase):
@@ -19,20 +33,15 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        role = self._task.args["role"]
-        spec = self._loader.load_from_file(f"{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-        # Unsafe is to get the loader's own object. A copy of it takes longer than all the rules, for each host.
-        providers = self._loader.load_from_file(f"{role}/vars/providers.yml", unsafe=True)["__smarthost_providers"]
-
-        settings, faults = self._settings(spec, task_vars or {})
+        settings, faults = self._settings(SPEC, task_vars or {})
         if settings.get("state") == "absent":
             # What is taken away needs no login, nor the vault that it is in.
             wanted = ("smarthost_state", "smarthost_abandon_queue")
             faults = [fault for fault in faults if fault.startswith(wanted)]
         faults += rules.unknown_variables(
-            [name for name in task_vars or {} if name.startswith(rules.PREFIX)], list(spec)
+            [name for name in task_vars or {} if name.startswith(rules.PREFIX)], list(SPEC)
         )
-        verdict = rules.judge(settings, providers)
+        verdict = rules.judge(settings, PROVIDERS)
         # A variable that could not be read is no longer there; do not complain of that as well.
         unread = {fault.partition(":")[0] for fault in faults}
         faults += [fault for fault in verdict.faults if fault.partition(":")[0] not in unread]
@@ -51,21 +60,15 @@ class ActionModule(ActionBase):
                 public_domains=sorted(rules.public_domains(verdict.plan)),
                 # What the host will be compared by, and nobody else needs to know.
                 key=secrets.token_hex(),
-                **self._systems(role, verdict.plan.get("ca_file")),
+                # Of every family: the host is asked once, before it has said of which it is.
+                packages={family: values["__smarthost_packages"] for family, values in SYSTEMS.items()},
+                ca_files={
+                    family: verdict.plan.get("ca_file") or values["__smarthost_default_ca_file"]
+                    for family, values in SYSTEMS.items()
+                },
                 _ansible_no_log=True,
             )
         return result
-
-    def _systems(self, role: str, ca_file: str | None) -> dict[str, dict[str, Any]]:
-        """What each family of systems has: the host is asked once, before it has said of which family it is."""
-        names = self._loader.load_from_file(f"{role}/vars/main.yml")["__smarthost_systems"]
-        systems = {family: self._loader.load_from_file(f"{role}/vars/{family}.yml") for family in names}
-        return {
-            "packages": {family: values["__smarthost_packages"] for family, values in systems.items()},
-            "ca_files": {
-                family: ca_file or values["__smarthost_default_ca_file"] for family, values in systems.items()
-            },
-        }
 
     def _settings(self, spec: dict[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The variables of the spec, templated and typed, without their prefix; what is wrong with the rest."""

@@ -6,32 +6,36 @@ the role cannot say different things.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.homelab.mail.plugins.module_utils import (
-    addresses,
-    configuration,
-    diagnosis,
-    login,
-    services,
-    smarthost,
-    watch,
-)
+from ansible_collections.homelab.mail.plugins.module_utils import services
 
-# All that the program imports; Ansible packs what is imported here into its archive.
-MODULES = (addresses, configuration, diagnosis, login, services, smarthost, watch)
-PACKAGE = smarthost.__name__.rpartition(".")[0]
+if TYPE_CHECKING:
+    # Ansible packs into its archive what it sees imported. To be copied, none of it need run, which would take a while.
+    from ansible_collections.homelab.mail.plugins.module_utils import (  # noqa: F401 (packed, not used)
+        addresses,
+        configuration,
+        diagnosis,
+        login,
+        smarthost,
+        watch,
+    )
+
+# All that the program imports.
+MODULES = ("addresses", "configuration", "diagnosis", "login", "services", "smarthost", "watch")
+PACKAGE = services.__name__.rpartition(".")[0]
 LIBRARY = "/usr/local/lib/smarthost"
-STATE = os.path.dirname(watch.STATE)
 
 
-def _source(module: ModuleType) -> str:
-    loader: Any = module.__loader__
-    return str(loader.get_source(module.__name__))
+def _source(module: str) -> str:
+    name = f"{PACKAGE}.{module}"
+    spec = importlib.util.find_spec(name)
+    loader: Any = spec and spec.loader
+    return str(loader.get_source(name))
 
 
 def files() -> dict[str, tuple[str, int]]:
@@ -45,15 +49,13 @@ def files() -> dict[str, tuple[str, int]]:
         "sys.exit(smarthost.main())\n"
     )
     folder = os.path.join(LIBRARY, *PACKAGE.split("."))
-    modules = {
-        os.path.join(folder, module.__name__.rpartition(".")[2] + ".py"): (_source(module), 0o644) for module in MODULES
-    }
+    modules = {os.path.join(folder, f"{module}.py"): (_source(module), 0o644) for module in MODULES}
     return {**modules, services.LAUNCHER: (launcher, 0o755)}
 
 
 def remove() -> None:
     """Take the program away."""
-    for folder in (LIBRARY, STATE):
+    for folder in (LIBRARY, services.STATE):
         shutil.rmtree(folder, ignore_errors=True)
     if os.path.lexists(services.LAUNCHER):
         os.unlink(services.LAUNCHER)

@@ -19,6 +19,8 @@ Run = Callable[..., tuple[int, str, str]]
 LABEL = "homelab.mail.smarthost"
 PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
 LAUNCHER = "/usr/local/bin/smarthost"
+# What `smarthost watch` remembers.
+STATE = "/var/lib/smarthost"
 CRON = "/etc/cron.d"
 # Where a syslog daemon, or Postfix itself, writes its log on systems without a journal.
 LOG_FILES = ("/var/log/mail.log", "/var/log/maillog", "/var/log/mail", "/var/log/messages")
@@ -385,6 +387,21 @@ class Launchd(NoManager):
 
 #: What Ansible calls a service manager -> how it is told.
 MANAGERS: dict[str, type[NoManager]] = {"systemd": Systemd, "openrc": OpenRC, "launchd": Launchd}
+# Those that do start services, but that nobody here can speak to.
+OTHERS = ("dinit", "runit", "svc", "upstart")
+NONE = "none"
+
+
+def known(fact: str) -> str:
+    """The service manager that a fact of Ansible's means.
+
+    The fact is the name of process 1 where Ansible does not know that program: in a container it may be anything
+    (catatonit, tini, sleep, a shell), and then nobody starts services there.
+
+    >>> known("systemd"), known("tini")
+    ('systemd', 'none')
+    """
+    return fact if fact in MANAGERS else NONE
 
 
 def manager(name: str, run: Run) -> NoManager:

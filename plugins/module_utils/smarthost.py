@@ -34,6 +34,11 @@ LASTING = ("login", "sender", "certificate", "tls", "policy", "account", "config
 # Mail that was given up is lost to whoever waits for it, also where the next one may pass.
 LASTING_FOR_RETURNED = (*LASTING, "limit")
 RETURNED = ("bounced", "expired")
+# The parameters by which Postfix relays.
+RELAY = (
+    "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_password_maps",
+    "myhostname",
+)  # fmt: skip
 NO_RELAY = "Postfix has no relayhost: this host is not configured as a smart host"
 START_IT = "Start Postfix, or run the playbook again."
 DIGIT = re.compile(r"\d")
@@ -322,10 +327,9 @@ def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:
     return {"status": what, "said": said, **({} if what == "sent" else explained(said, ours.get("provider")))}
 
 
-def relay_account() -> dict[str, Any] | None:
-    """The account by which Postfix relays, for the module login, without the login itself; None without a relay."""
+def relay_account(parameters: dict[str, str]) -> dict[str, Any] | None:
+    """The account of these parameters, for the module login, without the login itself; None without a relay."""
     ours = settings()
-    parameters = values("relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "myhostname")
     relay = re.fullmatch(r"\[?([^\]]+?)\]?(?::(\d+))?", parameters.get("relayhost", ""))
     if not relay:
         return None
@@ -345,11 +349,11 @@ def try_login() -> tuple[login.Outcome, dict[str, Any]]:
     """The login as Postfix makes it, tried as the role does."""
     from ansible_collections.homelab.mail.plugins.module_utils import login
 
-    account = relay_account()
+    parameters = values(*RELAY)
+    account = relay_account(parameters)
     if account is None:
         nowhere = {"provider": "custom", "host": "the relay", "password": ""}
         return login.Outcome(login.UNDECIDED, "looking the relay up", NO_RELAY), nowhere
-    parameters = values("relayhost", "smtp_sasl_password_maps")
     _code, found, error = run("postmap", "-q", parameters["relayhost"], parameters["smtp_sasl_password_maps"])
     username, _colon, password = found.rstrip("\n").partition(":")
     account.update(username=username, password=password, sender=account["sender"] or username)
@@ -359,13 +363,25 @@ def try_login() -> tuple[login.Outcome, dict[str, Any]]:
     return login.try_login(account), account
 
 
+def report(with_login: bool) -> dict[str, Any]:
+    """How mail does, and what the provider says to the login that is in place, for `playbooks/check.yml`."""
+    from ansible_collections.homelab.mail.plugins.module_utils import login
+
+    tried = {"verdict": "not tried", "said": "smarthost_verify_login is off."}
+    if with_login:
+        outcome, account = try_login()
+        accepted = outcome.verdict == login.ACCEPTED
+        tried = {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
+    return {"state": status(), "login": tried}
+
+
 def retry() -> bool:
     """Send what waited for a provider that was away, where it can be reached again; says whether it was sent.
 
     Postfix itself waits for up to an hour by then. Tried again as often as this, mail that the provider puts off, or
     a login that it refuses, would get the account locked.
     """
-    path, account = shutil.which("postqueue", path=PATH), relay_account()
+    path, account = shutil.which("postqueue", path=PATH), relay_account(values(*RELAY))
     if path is None or account is None or not _somebody_waits_for(path, account["host"]):
         return False
     from ansible_collections.homelab.mail.plugins.module_utils import login

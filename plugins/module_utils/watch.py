@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-STATE = "/var/lib/smarthost/watch.json"
+from ansible_collections.homelab.mail.plugins.module_utils import services
+
+STATE = os.path.join(services.STATE, "watch.json")
 TEXTFILE = "smarthost.prom"
 SECONDS = 10
 

@@ -6,7 +6,7 @@ DOCUMENTATION = r"""
 module: postfix_info
 short_description: What a host is, what it has of Postfix, and all that says whether there is anything to do
 description:
-  - Reads only; changes nothing.
+  - Reads only; changes nothing. Fails, with the reason and the remedy, on a host that the role cannot work on.
   - >-
     Gathers the few facts that the role goes by (system, name, service manager) with Ansible's own collectors, so that
     the role needs no other facts.
@@ -22,6 +22,19 @@ options:
         be a shell pattern.
     type: dict
     required: true
+  systems:
+    description: Families of systems that the role knows, in people's words.
+    type: dict
+    required: true
+  hostname:
+    description: The name of the host in mail. By default what the host calls itself.
+    type: str
+    default: ""
+  public_domains:
+    description: Domains that mail goes to or comes from, so that none of them can be a name of the host.
+    type: list
+    elements: str
+    default: []
   ca_files:
     description: Family of systems -> CA bundle that relays are verified with.
     type: dict
@@ -56,6 +69,8 @@ options:
 EXAMPLES = r"""
 - name: Look at Postfix
   homelab.mail.postfix_info:
+    systems:
+      Debian: Debian, Ubuntu
     needs:
       Debian:
         postfix: /usr/sbin/postconf
@@ -68,6 +83,20 @@ ansible_facts:
   description: C(ansible_os_family), C(ansible_distribution), C(ansible_fqdn), C(ansible_service_mgr) and their like.
   returned: always
   type: dict
+service_manager:
+  description: What starts Postfix, V(none) where nobody does.
+  returned: always
+  type: str
+hostname:
+  description: The name of the host in mail.
+  returned: always
+  type: str
+  sample: nas.lan
+names:
+  description: Every name that mail programs on the host put behind the @, the full one first.
+  returned: always
+  type: list
+  elements: str
 missing:
   description: The packages of O(needs) for this family that are not there.
   returned: always
@@ -107,13 +136,14 @@ login:
 import glob
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.facts.system.distribution import DistributionFactCollector
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
-from ansible_collections.homelab.mail.plugins.module_utils import host, login, services, smarthost
+from ansible_collections.homelab.mail.plugins.module_utils import addresses, host, services, smarthost
 
 # From when on a clock is off, and a CA bundle old.
 SKEW_SECONDS = 120
@@ -127,6 +157,27 @@ def gather(module: AnsibleModule) -> dict[str, Any]:
         found = collector().collect(module=module, collected_facts=facts)
         facts.update({f"ansible_{name}": value for name, value in found.items()})
     return facts
+
+
+def refusal(
+    facts: Mapping[str, Any], systems: Mapping[str, str], hostname: str, names: list[str], public: list[str]
+) -> str:
+    """Why the role cannot work on such a host, and what to do; empty where it can."""
+    manager = facts["ansible_service_mgr"]
+    if facts["ansible_os_family"] not in systems or manager in services.OTHERS:
+        return (
+            f"this host is {facts['ansible_distribution']} {facts['ansible_distribution_version']} with {manager}. "
+            f"The role knows {', '.join(systems.values())}, with {', '.join(services.MANAGERS)} or in a container with "
+            "none of them."
+        )
+    taken = [name for name in names if name in public]
+    if taken:
+        return (
+            f"{', '.join(taken)} is both a name of this host and the domain of an address that its mail goes to or "
+            "comes from, so that mail would never leave. Give the host a name of its own below it in "
+            f"smarthost_hostname, for instance mail.{hostname}."
+        )
+    return ""
 
 
 def advice(here: host.Host, now: float, ca_file: str) -> list[str]:
@@ -152,18 +203,14 @@ def advice(here: host.Host, now: float, ca_file: str) -> list[str]:
     return found
 
 
-def try_login() -> dict[str, str]:
-    """What the provider says to the login that is in place, for people."""
-    outcome, account = smarthost.try_login()
-    accepted = outcome.verdict == login.ACCEPTED
-    return {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
-
-
 def main() -> None:
     """Answer the module's call."""
     module = AnsibleModule(
         argument_spec={
             "needs": {"type": "dict", "required": True},
+            "systems": {"type": "dict", "required": True},
+            "hostname": {"type": "str", "default": ""},
+            "public_domains": {"type": "list", "elements": "str", "default": []},
             "ca_files": {"type": "dict", "default": {}},
             "config_directory": {"type": "path", "default": "/etc/postfix"},
             "watch_minutes": {"type": "int", "default": 0},
@@ -176,10 +223,18 @@ def main() -> None:
     )
     parameters = module.params
     facts = gather(module)
-    family = facts["ansible_os_family"]
+    family, own = facts["ansible_os_family"], (facts["ansible_fqdn"], facts["ansible_nodename"])
+    hostname = parameters["hostname"] or addresses.host_name(*own)
+    names = addresses.local_names(hostname, *own)
+    reason = refusal(facts, parameters["systems"], hostname, names, parameters["public_domains"])
+    if reason:
+        module.fail_json(msg=f"Nothing was changed: {reason}", ansible_facts=facts)
     needs, ca_file = parameters["needs"].get(family, {}), parameters["ca_files"].get(family, "")
     here = host.Host(module, parameters["config_directory"], facts["ansible_service_mgr"], parameters["watch_minutes"])
     result: dict[str, Any] = {
+        "service_manager": services.known(facts["ansible_service_mgr"]),
+        "hostname": hostname,
+        "names": names,
         "missing": [package for package, path in needs.items() if not glob.glob(path)],
         "version": here.compiled_in["mail_version"],
         "seen": {},
@@ -189,8 +244,7 @@ def main() -> None:
         there = [ca_file] if os.path.isfile(ca_file) else []
         result["seen"] = {**host.observe(here, parameters["key"]), "ca_files": there}
     if here.installed and parameters["report"]:
-        untried = {"verdict": "not tried", "said": "smarthost_verify_login is off."}
-        result.update(state=smarthost.status(), login=try_login() if parameters["login"] else untried)
+        result.update(smarthost.report(parameters["login"]))
     for sentence in result["advice"]:
         module.warn(sentence)
     module.exit_json(changed=False, ansible_facts=facts, **result)

@@ -7,17 +7,12 @@ description:
   - Checks the C(smarthost_*) variables against C(meta/argument_specs.yml) and the rules of the provider.
   - Reports all faults at once, each with its remedy. Runs on the controller alone, in check mode too.
 author: [The homelab.mail authors]
-options:
-  role:
-    description: Path of the role, whose argument specification and provider presets are read.
-    type: path
-    required: true
+options: {}
 """
 
 EXAMPLES = r"""
 - name: Check the variables
   homelab.mail.preflight:
-    role: "{{ role_path }}"
   register: __smarthost_preflight
 """
 

@@ -42,7 +42,6 @@ PLAY = f"""\
     - variables.yml
   tasks:
     - homelab.mail.preflight:
-        role: {ROLE}
       register: __smarthost_preflight
     - debug:
         msg: went on
