@@ -17,8 +17,6 @@ from .host import podman
 PROVIDER = "provider"
 # No system of its own: for measurements.
 INSTALLED = "installed"
-# Needs nothing but Python.
-SCRIPTED = "trixie"
 ATTEMPTS = 3
 
 
@@ -128,7 +126,8 @@ KINDS = {
     ),
     PROVIDER: Kind(
         "trixie",
-        (*SYSTEMD, "postfix", "dovecot-core"),
+        # The last one for lab/scripted_server.py.
+        (*SYSTEMD, "postfix", "dovecot-core", "python3-aiosmtpd"),
         "/sbin/init",
         UNITS,
         # Both start when they have their configuration, not before.

@@ -24,7 +24,7 @@ _ONE_AT_A_TIME = threading.Lock()
 # What may be the mail provider of a lab: its image, its names and its switches.
 PROVIDERS: dict[str, tuple[str, tuple[str, ...], type[provider.Provider | scripted.Scripted]]] = {
     "provider": (images.PROVIDER, provider.NAMES, provider.Provider),
-    "scripted": (images.SCRIPTED, scripted.NAMES, scripted.Scripted),
+    "scripted": (images.PROVIDER, scripted.NAMES, scripted.Scripted),
 }
 
 

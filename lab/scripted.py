@@ -21,7 +21,7 @@ MICROSOFT = {"offers": "SIZE 157286400\nAUTH LOGIN XOAUTH2"}
 _MICROSOFT_END = "[AM0PR02CA0123.eurprd02.prod.outlook.com 2026-11-21T08:15:02.123Z 08DE1234567890AB]"
 _GMAIL_END = "5b1f17b1804b1-48d1e8b2c3asm12345678f8f.12 - gsmtp"
 
-# Name -> what it offers after EHLO, and step (see HEALTHY in scripted_server.py) -> the reply there; a list is for one
+# Name -> what it offers after EHLO, and step (auth, mail, rcpt, message) -> the reply there; a list is for one
 # attempt after the other, nothing ("") breaks the connection off. The words are the providers' own.
 PERSONALITIES: dict[str, dict[str, str | list[str]]] = {
     "fastmail-healthy": {**FASTMAIL},

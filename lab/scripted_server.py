@@ -1,149 +1,113 @@
-"""The SMTP server of lab/scripted.py: says at each step what the script says. Runs in the container.
+"""The SMTP server of lab/scripted.py: aiosmtpd, which says at each step what the script says. Runs in the container.
 
-Takes every login and every mail where the script is silent. Standard library only.
+Takes every login and every mail where the script is silent.
 """
 
 import asyncio
 import json
 import ssl
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 SCRIPT = Path("/run/scripted.json")
 CERTIFICATE = "/etc/scripted.pem"
 PORTS = {587: False, 465: True}
-HEALTHY = {
-    "greeting": "220 scripted ESMTP",
-    "starttls": "220 2.0.0 Ready to start TLS",
-    "auth": "235 2.7.0 Accepted",
-    "mail": "250 2.1.0 Sender OK",
-    "rcpt": "250 2.1.5 Recipient OK",
-    "data": "354 Go on",
-    "message": "250 2.0.0 OK: taken",
-}
-
-
-class HangUp(Exception):
-    """The script says that the connection breaks off here."""
 
 
 class Script:
-    """What is said at each step, as the file says now."""
+    """What is said at each step, as the file says now; the handler that aiosmtpd asks."""
 
     def __init__(self) -> None:
         self.written = 0
         self.steps: dict[str, Any] = {}
 
-    def at(self, step: str) -> Any:
+    def at(self, step: str) -> str | None:
         """What the script has for a step; of several replies the next one, and the last one for ever."""
         written = SCRIPT.stat().st_mtime_ns
         if written != self.written:
             self.steps, self.written = json.loads(SCRIPT.read_text()), written
         found = self.steps.get(step)
         if isinstance(found, list):
-            return found.pop(0) if len(found) > 1 else found[0]
-        return found
+            found = found.pop(0) if len(found) > 1 else found[0]
+        return found if found is None else str(found).replace("\n", "\r\n")
+
+    def log_in(self, server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, _given: Any) -> AuthResult:
+        """Answer a login that was heard out."""
+        print("login", flush=True)
+        reply = self.at("auth")
+        if reply == "":
+            server.transport.abort()
+        return AuthResult(success=reply is None, handled=reply == "", message=reply)
+
+    async def handle_EHLO(
+        self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, offered: list[str]
+    ) -> list[str]:
+        """Name the provider's extensions in place of the server's; AUTH and STARTTLS where that offers them."""
+        session.host_name = hostname
+        found = {line[4:].split()[0] for line in offered}
+        script = [line for line in str(self.at("offers")).split("\r\n") if "AUTH" not in line or "AUTH" in found]
+        lines = ["scripted", "ENHANCEDSTATUSCODES", *(["STARTTLS"] if "STARTTLS" in found else []), *script]
+        return [f"250{'-' if line is not lines[-1] else ' '}{line}" for line in lines]
+
+    async def handle_MAIL(
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Answer to a sender."""
+        reply = self.at("mail")
+        if reply is None:
+            envelope.mail_from = address
+        return reply or "250 2.1.0 Sender OK"
+
+    async def handle_RCPT(
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Answer to a recipient."""
+        reply = self.at("rcpt") or "250 2.1.5 Recipient OK"
+        if reply.startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return reply
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
+        """Answer to a mail that was read."""
+        return self.at("message") or "250 2.0.0 OK: taken"
 
 
-class Session:
+class Server(SMTP):
     """One connection."""
 
-    def __init__(self, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.script, self.reader, self.writer = script, reader, writer
-        self.encrypted = writer.get_extra_info("ssl_object") is not None
-
-    async def send(self, reply: str) -> None:
-        """Send a reply; its lines are the lines of the reply."""
-        self.writer.write(reply.replace("\n", "\r\n").encode() + b"\r\n")
-        await self.writer.drain()
-
-    async def say(self, step: str) -> bool:
-        """Answer at a step; whether that was a yes."""
-        reply = self.script.at(step)
-        if reply == "":
-            raise HangUp
-        await self.send(reply or HEALTHY[step])
-        return (reply or HEALTHY[step])[0] in "23"
-
-    async def line(self) -> str:
-        """The client's next line; ends the session where there is none."""
-        line = await self.reader.readline()
-        if not line:
-            raise HangUp
-        return line.decode(errors="replace").rstrip("\r\n")
-
-    async def run(self) -> None:
-        """Talk until the client leaves."""
-        await self.say("greeting")
-        while True:
-            verb, _space, argument = (await self.line()).partition(" ")
-            verb = verb.upper()
-            if verb in ("EHLO", "HELO"):
-                await self.greet()
-            elif verb == "STARTTLS":
-                if await self.say("starttls"):
-                    await self.writer.start_tls(CONTEXT)
-                    self.encrypted = True
-            elif verb == "AUTH":
-                await self.log_in(argument)
-            elif verb in ("MAIL", "RCPT"):
-                await self.say(verb.lower())
-            elif verb == "DATA":
-                if await self.say("data"):
-                    await self.take()
-            elif verb == "QUIT":
-                await self.send("221 2.0.0 Bye")
-                return
-            else:
-                await self.send("250 2.0.0 OK")
-
-    async def greet(self) -> None:
-        """Name the extensions; AUTH only inside TLS."""
-        offers = str(self.script.at("offers")).split("\n")
-        if not self.encrypted:
-            offers = ["STARTTLS", *(offer for offer in offers if not offer.startswith("AUTH"))]
-        lines = ["scripted", "ENHANCEDSTATUSCODES", *offers]
-        await self.send("\n".join(f"250{'-' if line is not lines[-1] else ' '}{line}" for line in lines))
-
-    async def log_in(self, argument: str) -> None:
-        """Hear the login out, then answer."""
-        mechanism, _space, given = argument.partition(" ")
-        prompts = {"PLAIN": [] if given else [""], "LOGIN": ["VXNlcm5hbWU6", "UGFzc3dvcmQ6"][bool(given) :]}
-        for prompt in prompts.get(mechanism.upper(), []):
-            await self.send(f"334 {prompt}")
-            await self.line()
-        print("login", flush=True)
-        await self.say("auth")
-
-    async def take(self) -> None:
+    async def smtp_DATA(self, arg: str) -> None:
         """Read the mail, or hang up in the middle of it."""
-        await self.line()
-        if self.script.at("message") == "":
-            raise HangUp
-        while await self.line() != ".":
-            pass
-        await self.say("message")
+        if self.event_handler.at("message") == "":
+            await self.push("354 Go on")
+            await self._reader.readline()
+            self.transport.abort()
+            return
+        await super().smtp_DATA(arg)
 
 
-CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def connection(script: Script, context: ssl.SSLContext, implicit: bool) -> Callable[[], Server]:
+    """What makes a server for each connection to a port."""
+    return lambda: Server(
+        script,
+        hostname="scripted",
+        tls_context=None if implicit else context,
+        # Not over a plain connection; on the other port there is none.
+        auth_require_tls=not implicit,
+        authenticator=script.log_in,
+        data_size_limit=None,
+    )
 
 
 async def main() -> None:
     """Serve all ports until somebody ends it."""
-    CONTEXT.load_cert_chain(CERTIFICATE)
-    script = Script()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await Session(script, reader, writer).run()
-        except (HangUp, OSError) as error:
-            print(f"hung up: {error!r}", file=sys.stderr, flush=True)
-        finally:
-            writer.transport.abort()
-
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    script, loop = Script(), asyncio.get_running_loop()
     servers = [
-        await asyncio.start_server(serve, port=port, ssl=CONTEXT if implicit else None)
+        await loop.create_server(connection(script, context, implicit), port=port, ssl=context if implicit else None)
         for port, implicit in PORTS.items()
     ]
     await asyncio.gather(*(server.serve_forever() for server in servers))
