@@ -11,13 +11,17 @@ from .host import exec
 from .provider import AWAIT_SILENCE
 
 # Under these names hosts reach it; its certificate has all of them.
-NAMES = ("smtp.fastmail.com", "smtp.mail.me.com", "smtp.gmail.com", "smtp.office365.com", "smtp-mail.outlook.com")
+NAMES = (
+    "smtp.fastmail.com", "smtp.mail.me.com", "smtp.gmail.com", "smtp.office365.com", "smtp-mail.outlook.com",
+    "smtp-relay.brevo.com", "email-smtp.eu-west-1.amazonaws.com", "smtp.mailgun.org",
+)  # fmt: skip
 
 # What each announces.
 FASTMAIL = {"offers": "SIZE 52428800\nAUTH PLAIN LOGIN"}
 ICLOUD = {"offers": "SIZE 28319744\nAUTH LOGIN PLAIN ATOKEN ATOKEN2 WSTOKEN WETOKEN XOAUTH2"}
 GMAIL = {"offers": "SIZE 35882577\nAUTH LOGIN PLAIN XOAUTH2 PLAIN-CLIENTTOKEN OAUTHBEARER XOAUTH"}
 MICROSOFT = {"offers": "SIZE 157286400\nAUTH LOGIN XOAUTH2"}
+RELAY = {"offers": "SIZE 26214400\nAUTH PLAIN LOGIN"}
 _MICROSOFT_END = "[AM0PR02CA0123.eurprd02.prod.outlook.com 2026-11-21T08:15:02.123Z 08DE1234567890AB]"
 _GMAIL_END = "5b1f17b1804b1-48d1e8b2c3asm12345678f8f.12 - gsmtp"
 
@@ -131,6 +135,29 @@ PERSONALITIES: dict[str, dict[str, str | list[str]]] = {
         "mail": (
             "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending. "
             f"{_MICROSOFT_END}"
+        ),
+    },
+    "brevo-healthy": {**RELAY},
+    "brevo-wrong-password": {**RELAY, "auth": "535 5.7.8 Authentication failed"},
+    "brevo-foreign-address": {**RELAY, "auth": "525 5.7.1 Unauthorized IP address"},
+    "brevo-not-activated": {**RELAY, "message": "502 5.7.0 Your SMTP account is not yet activated"},
+    "ses-healthy": {**RELAY},
+    "ses-wrong-password": {**RELAY, "auth": "535 Authentication Credentials Invalid"},
+    "ses-not-verified": {
+        **RELAY,
+        "message": (
+            "554 Message rejected: Email address is not verified. The following identities failed the check in region "
+            "EU-WEST-1: casey@casey.test"
+        ),
+    },
+    "ses-daily-limit": {**RELAY, "message": "454 Throttling failure: Daily message quota exceeded."},
+    "mailgun-healthy": {**RELAY},
+    "mailgun-wrong-password": {**RELAY, "auth": "535 5.7.0 Mailgun is not loving your login or password"},
+    "mailgun-sandbox": {
+        **RELAY,
+        "message": (
+            "421 Domain casey.test is not allowed to send: Sandbox subdomains are for test purposes only. Please add "
+            "your own domain or add the address to authorized recipients in Account Settings."
         ),
     },
 }

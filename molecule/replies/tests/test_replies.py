@@ -28,6 +28,23 @@ ACCOUNTS: dict[str, dict[str, object]] = {
     "icloud": {"smarthost_provider": "icloud", "smarthost_username": "casey@icloud.com"},
     "gmail": {"smarthost_provider": "gmail", "smarthost_username": "casey@gmail.com"},
     "microsoft": {"smarthost_provider": "microsoft365", "smarthost_username": "casey@casey.test"},
+    "brevo": {
+        "smarthost_provider": "brevo",
+        "smarthost_username": "casey@casey.test",
+        "smarthost_from": "casey@casey.test",
+    },
+    "ses": {
+        "smarthost_provider": "ses",
+        "smarthost_region": "eu-west-1",
+        "smarthost_username": "AKIACASEYCASEYCASEYC",
+        "smarthost_from": "casey@casey.test",
+    },
+    "mailgun": {
+        "smarthost_provider": "mailgun",
+        "smarthost_region": "us",
+        "smarthost_username": "postmaster@casey.test",
+        "smarthost_from": "casey@casey.test",
+    },
 }
 
 
@@ -69,6 +86,14 @@ EXPECTED = {
     "microsoft-wrong-password": Expected("microsoft-credentials", login="refused"),
     "microsoft-foreign-from": Expected("microsoft-send-as-denied", "bounced"),
     "microsoft-many-connections": Expected("microsoft-connections", fault=False, login="undecided"),
+    "brevo-wrong-password": Expected("brevo-login-refused", login="refused"),
+    "brevo-foreign-address": Expected("brevo-ip-address", login="refused"),
+    "brevo-not-activated": Expected("brevo-not-activated", "bounced"),
+    "ses-wrong-password": Expected("ses-login-refused", login="refused"),
+    "ses-not-verified": Expected("ses-not-verified", "bounced"),
+    "ses-daily-limit": Expected("ses-daily-limit", fault=False),
+    "mailgun-wrong-password": Expected("mailgun-login-refused", login="refused"),
+    "mailgun-sandbox": Expected("mailgun-sandbox"),
 }
 TOLD_AT_LOGIN = [name for name, expected in EXPECTED.items() if expected.login != "accepted"]
 
@@ -90,7 +115,11 @@ def host() -> Host:
 def variables(account: str) -> dict[str, object]:
     """What the role is given for an account, beside the inventory."""
     given = ACCOUNTS[account]
-    return {**given, "smarthost_aliases": {"root": given["smarthost_username"]}} if given else {}
+    return (
+        {**given, "smarthost_aliases": {"root": given.get("smarthost_from", given["smarthost_username"])}}
+        if given
+        else {}
+    )
 
 
 @pytest.fixture(scope="module")
