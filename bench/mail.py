@@ -12,7 +12,7 @@ from lab.host import exec, podman
 from .common import Site, kept, progress, site, spread, table
 
 TRIP = 0.05
-MAILS, TUTORIAL_MAILS = 500, 60
+MAILS, TUTORIAL_MAILS = 500, 75
 CONNECTIONS = (2, 5)
 SINGLE = 3
 HOST = "host"
@@ -101,7 +101,10 @@ def _flow(where: Site, values: dict[str, str], port: int, connections: int, mail
     # The last connections are kept for a moment.
     time.sleep(4)
     logins = len(re.findall(r" auth=1\b", where.provider.log_since(marker)))
-    return (mails - 1) / (max(moments) - min(moments)), logins * 500 / mails
+    # From when there are as many out as there are connections: those of the tutorial go in step, and the first of a
+    # few such rounds would count as if they had taken no time.
+    moments.sort()
+    return (mails - connections) / (moments[-1] - moments[connections - 1]), logins * 500 / mails
 
 
 def _row(where: Site, port: int, connections: int, ours: dict[str, str]) -> list[object]:
@@ -121,7 +124,8 @@ def _table(rows: list[list[object]]) -> str:
         "The mail",
         f"Small messages a second to a provider {TRIP * 1000:.0f} ms away (a delaying proxy; its queue in memory), one "
         f"round: {MAILS} with the role's settings, {TUTORIAL_MAILS} with those of the usual tutorial, which makes a "
-        f"connection for each. Promised: {promised}, and at most {LOGINS} logins for 500 messages.",
+        "connection for each; counted from when as many are out as there are connections. "
+        f"Promised: {promised}, and at most {LOGINS} logins for 500 messages.",
         ["port", "connections at once", "messages/s", "tutorial", "× tutorial", "logins per 500", "tutorial's"],
         rows,
     )
