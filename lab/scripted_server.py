@@ -24,14 +24,14 @@ class Script:
         self.written = 0
         self.steps: dict[str, Any] = {}
 
-    def at(self, step: str) -> str | None:
+    def at(self, step: str, take: bool = True) -> str | None:
         """What the script has for a step; of several replies the next one, and the last one for ever."""
         written = SCRIPT.stat().st_mtime_ns
         if written != self.written:
             self.steps, self.written = json.loads(SCRIPT.read_text()), written
         found = self.steps.get(step)
         if isinstance(found, list):
-            found = found.pop(0) if len(found) > 1 else found[0]
+            found = found.pop(0) if take and len(found) > 1 else found[0]
         return found if found is None else str(found).replace("\n", "\r\n")
 
     def log_in(self, server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, _given: Any) -> AuthResult:
@@ -80,7 +80,7 @@ class Server(SMTP):
 
     async def smtp_DATA(self, arg: str) -> None:
         """Read the mail, or hang up in the middle of it."""
-        if self.event_handler.at("message") == "":
+        if self.event_handler.at("message", take=False) == "":
             await self.push("354 Go on")
             await self._reader.readline()
             self.transport.abort()

@@ -198,7 +198,7 @@ def differences(found: Mapping[str, str], wanted: Mapping[str, str], directory: 
 
 def is_in_place(seen: Mapping[str, Any], wanted: Mapping[str, Any], key: str) -> bool:
     """Whether nothing is left to do on a host: `seen` by `postfix_info`, `wanted` of `postfix`."""
-    slot, directory = seen["slot"], wanted.get("config_directory", CONFIG_DIRECTORY)
+    slot, directory = seen["slot"], wanted.get("config_directory", CONFIG_DIRECTORY).rstrip("/")
     if slot is None or seen["to_do"] or wanted["ca_file"] not in seen["ca_files"]:
         return False
     tables = texts(wanted.get("tables", {}), wanted["sasl_passwd"], wanted.get("watch", ""))

@@ -45,9 +45,9 @@ class Host:
 
     def __init__(self, module: AnsibleModule, directory: str, service_manager: str, watch_minutes: int) -> None:
         self.module = module
-        self.directory = directory
-        self.folder = os.path.join(directory, configuration.FOLDER)
-        self.main_cf = os.path.join(directory, "main.cf")
+        self.directory = directory.rstrip("/")
+        self.folder = os.path.join(self.directory, configuration.FOLDER)
+        self.main_cf = os.path.join(self.directory, "main.cf")
         self.original = os.path.join(self.folder, "original")
         self.watch_minutes = watch_minutes
         self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
@@ -81,7 +81,10 @@ class Host:
 
     def names(self, folder: str) -> list[str]:
         """What lies in a folder; nothing where there is none."""
-        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        try:
+            return sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def slot(self) -> str | None:
         """The folder of tables that main.cf names; None where it is not the role's."""

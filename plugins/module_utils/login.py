@@ -88,7 +88,11 @@ def _context(account: Mapping[str, Any]) -> ssl.SSLContext:
 
 def _connect(account: Mapping[str, Any]) -> smtplib.SMTP:
     """A session inside TLS with a server that is the right one."""
-    host, port, context = account["host"], account["port"], _context(account)
+    host, port = account["host"], account["port"]
+    try:
+        context = _context(account)
+    except OSError as error:
+        raise _Ended(UNDECIDED, f"reading the CA bundle {account['ca_file'] or '(none)'}", _reason(error)) from error
     step = f"connecting to {host} port {port}"
     session: smtplib.SMTP | None = None
     try:

@@ -15,6 +15,8 @@ MAIL_COLUMNS = ("host", "mail", "reply")
 def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> dict[str, Any]:
     """One host of playbooks/check.yml; `found` is what `postfix_info` and `postfix` returned, or why they did not."""
     row: dict[str, Any] = {"host": host, "healthy": False, "notes": [], "details": found.get("state")}
+    if found.get("absent"):
+        return {**row, "healthy": True, "mail": "absent", "notes": ["smarthost_state is absent: no mail is expected."]}
     if not found.get("state") or "actions" not in found:
         absent = "Postfix is not installed. Run site.yml for this host." if "actions" in found else ""
         return {**row, "mail": _without_answer(found), "notes": [absent or _said(found)]}

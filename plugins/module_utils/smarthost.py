@@ -80,7 +80,8 @@ def settings(name: str = SETTINGS) -> dict[str, Any]:
         path = os.path.join(configuration.CONFIG_DIRECTORY, configuration.FOLDER, str(slot), name)
         with open(path, encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
+        # Damaged by hand is as good as not there; the next run puts it right.
         return {}
     return found
 
@@ -354,7 +355,12 @@ def try_login() -> tuple[login.Outcome, dict[str, Any]]:
     if account is None:
         nowhere = {"provider": "custom", "host": "the relay", "password": ""}
         return login.Outcome(login.UNDECIDED, "looking the relay up", NO_RELAY), nowhere
-    _code, found, error = run("postmap", "-q", parameters["relayhost"], parameters["smtp_sasl_password_maps"])
+    table = parameters["smtp_sasl_password_maps"]
+    if not re.fullmatch(r"\w+:/\S+", table):
+        # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
+        said = "smtp_sasl_password_maps is not one table, as the role has it"
+        return login.Outcome(login.UNDECIDED, "looking the login up", said), {**account, "password": ""}
+    _code, found, error = run("postmap", "-q", parameters["relayhost"], table)
     username, _colon, password = found.rstrip("\n").partition(":")
     account.update(username=username, password=password, sender=account["sender"] or username)
     if not username:
@@ -363,16 +369,19 @@ def try_login() -> tuple[login.Outcome, dict[str, Any]]:
     return login.try_login(account), account
 
 
-def report(with_login: bool) -> dict[str, Any]:
-    """How mail does, and what the provider says to the login that is in place, for `playbooks/check.yml`."""
+def report(with_login: bool) -> tuple[dict[str, Any], str]:
+    """How mail does, and what the provider says to the login that is in place, for `playbooks/check.yml`.
+
+    And the password, for whoever shows this to hide, should a server have repeated it.
+    """
     from ansible_collections.homelab.mail.plugins.module_utils import login
 
-    tried = {"verdict": "not tried", "said": "smarthost_verify_login is off."}
+    tried, password = {"verdict": "not tried", "said": ""}, ""
     if with_login:
         outcome, account = try_login()
-        accepted = outcome.verdict == login.ACCEPTED
+        accepted, password = outcome.verdict == login.ACCEPTED, account["password"]
         tried = {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
-    return {"state": status(), "login": tried}
+    return {"state": status(), "login": tried}, password
 
 
 def retry() -> bool:

@@ -93,9 +93,9 @@ options:
     type: str
     default: ""
   watch_minutes:
-    description: Minutes between two runs of C(smarthost watch).
+    description: Minutes between two runs of C(smarthost watch), 0 where nobody is to be told of an outage.
     type: int
-    default: 5
+    default: 0
   service_manager:
     description:
       - What starts Postfix at boot, as the fact C(ansible_service_mgr) has it.
@@ -881,7 +881,7 @@ def main() -> None:
             "ca_file": {"type": "path"},
             "login": {"type": "dict", "options": login.OPTIONS},
             "watch": {"type": "str", "default": "", "no_log": True},
-            "watch_minutes": {"type": "int", "default": 5},
+            "watch_minutes": {"type": "int", "default": 0},
             "service_manager": {"type": "str", "default": "systemd"},
             # Of the action plugin of this name, and not sent here.
             "seen": {"type": "dict"},

@@ -128,7 +128,9 @@ state:
   returned: with O(report), where Postfix is installed
   type: dict
 login:
-  description: C(verdict), one of V(accepted), V(refused), V(undecided) and V(not tried), and C(said), a sentence.
+  description: >-
+    C(verdict), one of V(accepted), V(refused), V(undecided) and V(not tried), and C(said), a sentence. V(not tried)
+    without O(login), and where the role has not configured the host.
   returned: as RV(state)
   type: dict
 """
@@ -203,24 +205,8 @@ def advice(here: host.Host, now: float, ca_file: str) -> list[str]:
     return found
 
 
-def main() -> None:
-    """Answer the module's call."""
-    module = AnsibleModule(
-        argument_spec={
-            "needs": {"type": "dict", "required": True},
-            "systems": {"type": "dict", "required": True},
-            "hostname": {"type": "str", "default": ""},
-            "public_domains": {"type": "list", "elements": "str", "default": []},
-            "ca_files": {"type": "dict", "default": {}},
-            "config_directory": {"type": "path", "default": "/etc/postfix"},
-            "watch_minutes": {"type": "int", "default": 0},
-            "key": {"type": "str", "no_log": True},
-            "now": {"type": "float", "default": 0},
-            "report": {"type": "bool", "default": False},
-            "login": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
+def look(module: AnsibleModule) -> dict[str, Any]:
+    """All that the module returns."""
     parameters = module.params
     facts = gather(module)
     family, own = facts["ansible_os_family"], (facts["ansible_fqdn"], facts["ansible_nodename"])
@@ -244,10 +230,39 @@ def main() -> None:
         there = [ca_file] if os.path.isfile(ca_file) else []
         result["seen"] = {**host.observe(here, parameters["key"]), "ca_files": there}
     if here.installed and parameters["report"]:
-        result.update(smarthost.report(parameters["login"]))
+        # Whatever somebody else has configured, nobody logs in with by the way.
+        found, password = smarthost.report(parameters["login"] and here.slot() is not None)
+        if password:
+            module.no_log_values.add(password)
+        result.update(found)
     for sentence in result["advice"]:
         module.warn(sentence)
-    module.exit_json(changed=False, ansible_facts=facts, **result)
+    return {"ansible_facts": facts, **result}
+
+
+def main() -> None:
+    """Answer the module's call."""
+    module = AnsibleModule(
+        argument_spec={
+            "needs": {"type": "dict", "required": True},
+            "systems": {"type": "dict", "required": True},
+            "hostname": {"type": "str", "default": ""},
+            "public_domains": {"type": "list", "elements": "str", "default": []},
+            "ca_files": {"type": "dict", "default": {}},
+            "config_directory": {"type": "path", "default": "/etc/postfix"},
+            "watch_minutes": {"type": "int", "default": 0},
+            "key": {"type": "str", "no_log": True},
+            "now": {"type": "float", "default": 0},
+            "report": {"type": "bool", "default": False},
+            "login": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(changed=False, **look(module))
+    except OSError as error:
+        remedy = " Only root may: set become: true." if isinstance(error, PermissionError) else ""
+        module.fail_json(msg=f"Nothing was changed: a file of the configuration cannot be read: {error}.{remedy}")
 
 
 if __name__ == "__main__":

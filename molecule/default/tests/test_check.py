@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import testinfra
@@ -60,6 +61,46 @@ def test_what_is_wrong_on_a_host_is_a_row_and_an_error(host: Host, provider: Pro
     assert any("it takes only app passwords" in note for note in faulty["notes"])
     assert rows["gone"]["mail"] == "NOT REACHED"
     assert f"2 of 2 hosts are not well: {NAME}, gone" in said(done)
+
+
+def row_of(tmp_path: Path, **variables: object) -> dict[str, Any]:
+    """What check.yml has to say of the host, with other variables than the inventory's."""
+    extra = json.dumps({"json": f"{tmp_path}/check.json", **variables})
+    done = run_site("--extra-vars", extra, limit=NAME, playbook=CHECK)
+    [row] = json.loads((tmp_path / "check.json").read_text())
+    assert (done.returncode == 0) == row["healthy"], done.stdout + done.stderr
+    found: dict[str, Any] = row
+    return found
+
+
+def test_a_host_without_its_ca_bundle_is_a_row_with_the_remedy(host: Host, tmp_path: Path) -> None:
+    ca_file = "/etc/ssl/certs/ca-certificates.crt"
+    host.run_expect([0], f"mv {ca_file} {ca_file}.away")
+    row = row_of(tmp_path)
+    host.run_expect([0], f"mv {ca_file}.away {ca_file}")
+    assert row["mail"] == "FAULT"
+    [note] = row["notes"]
+    assert f"there is no CA bundle {ca_file} on this host" in note
+
+
+def test_nobody_logs_in_with_what_somebody_else_has_configured(host: Host, provider: Provider, tmp_path: Path) -> None:
+    marker = provider.marker()
+    host.run_expect([0], "postconf -e 'smtp_sasl_password_maps = static:casey:m3n5b7v9c1x2z4l6, hash:/etc/aliases'")
+    row = row_of(tmp_path)
+    assert (row["mail"], row["configuration"], row["login"]) == ("FAULT", "changed", "undecided")
+    assert "m3n5b7v9c1x2z4l6" not in json.dumps(row)
+    assert " auth=" not in provider.log_since(marker)
+
+
+def test_a_host_whose_configuration_somebody_has_damaged_is_a_row(host: Host, tmp_path: Path) -> None:
+    host.run_expect([0], "for path in /etc/postfix/smarthost/[ab]/settings.json; do echo '{' >$path; done")
+    row = row_of(tmp_path)
+    assert (row["mail"], row["configuration"], row["login"]) == ("FAULT", "changed", "accepted")
+
+
+def test_a_host_that_is_to_be_given_back_is_no_fault(host: Host, tmp_path: Path) -> None:
+    row = row_of(tmp_path, smarthost_state="absent")
+    assert (row["healthy"], row["mail"]) == (True, "absent")
 
 
 def test_a_mail_from_every_host_shows_the_providers_reply(provider: Provider) -> None:

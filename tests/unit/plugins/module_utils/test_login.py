@@ -75,6 +75,13 @@ def test_a_refused_connection_is_told_without_numbers() -> None:
     assert outcome.said == "Connection refused"
 
 
+def test_without_a_ca_bundle_nobody_is_connected_to_and_that_is_said() -> None:
+    outcome = login.try_login({**account(), "tls_security_level": "secure", "ca_file": "/etc/nowhere.pem"})
+    assert outcome == login.Outcome(
+        login.UNDECIDED, "reading the CA bundle /etc/nowhere.pem", "No such file or directory"
+    )
+
+
 def test_a_reply_of_several_lines_is_one_sentence() -> None:
     reply = b"5.7.9 Application-specific password required. For more information, go to\n5.7.9  https://example.net/"
     told = "534 5.7.9 Application-specific password required. For more information, go to https://example.net/"
