@@ -113,7 +113,7 @@ class CannotRehearse(Exception):
 
 
 def sweep() -> None:
-    """Remove what a rehearsal left that was killed. Its daemon ends by itself."""
+    """Remove what a rehearsal left that was killed, as a reboot does. Its daemon ends by itself."""
     for path in glob.glob(os.path.join(_runtime_directory(), PREFIX + "*")):
         shutil.rmtree(path, ignore_errors=True)
 
