@@ -30,6 +30,8 @@ _GMAIL_END = "5b1f17b1804b1-48d1e8b2c3asm12345678f8f.12 - gsmtp"
 PERSONALITIES: dict[str, dict[str, str | list[str]]] = {
     "fastmail-healthy": {**FASTMAIL},
     "fastmail-wrong-password": {**FASTMAIL, "auth": "535 5.7.0 Incorrect username, password or access token"},
+    # No server that is known does; not to be trusted with it all the same.
+    "fastmail-repeats-the-password": {**FASTMAIL, "auth": "535 5.7.0 Incorrect password q7w2e9r4t6y1u8i3"},
     "fastmail-many-logins": {
         **FASTMAIL,
         "auth": '451 Already reached per-10 minute limit for logins by "casey@fastmail.com" of 500',

@@ -346,6 +346,22 @@ def relay_account(parameters: dict[str, str]) -> dict[str, Any] | None:
     }
 
 
+def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
+    """User and password that Postfix logs in with, and why there are none."""
+    table = parameters["smtp_sasl_password_maps"]
+    if not re.fullmatch(r"\w+:/\S+", table):
+        # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
+        return "", "", "smtp_sasl_password_maps is not one table, as the role has it"
+    _code, found, error = run("postmap", "-q", parameters["relayhost"], table)
+    username, _colon, password = found.rstrip("\n").partition(":")
+    return username, password, "" if username else error.strip() or f"no login for {parameters['relayhost']}"
+
+
+def password() -> str:
+    """The password in place, for whoever shows what a server said to hide; empty where there is none."""
+    return login_in_place(values(*RELAY))[1]
+
+
 def try_login() -> tuple[login.Outcome, dict[str, Any]]:
     """The login as Postfix makes it, tried as the role does."""
     from ansible_collections.homelab.mail.plugins.module_utils import login
@@ -355,17 +371,10 @@ def try_login() -> tuple[login.Outcome, dict[str, Any]]:
     if account is None:
         nowhere = {"provider": "custom", "host": "the relay", "password": ""}
         return login.Outcome(login.UNDECIDED, "looking the relay up", NO_RELAY), nowhere
-    table = parameters["smtp_sasl_password_maps"]
-    if not re.fullmatch(r"\w+:/\S+", table):
-        # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
-        said = "smtp_sasl_password_maps is not one table, as the role has it"
-        return login.Outcome(login.UNDECIDED, "looking the login up", said), {**account, "password": ""}
-    _code, found, error = run("postmap", "-q", parameters["relayhost"], table)
-    username, _colon, password = found.rstrip("\n").partition(":")
+    username, password, error = login_in_place(parameters)
     account.update(username=username, password=password, sender=account["sender"] or username)
     if not username:
-        said = error.strip() or f"no login for {parameters['relayhost']}"
-        return login.Outcome(login.UNDECIDED, "looking the login up", said), account
+        return login.Outcome(login.UNDECIDED, "looking the login up", error), account
     return login.try_login(account), account
 
 
@@ -376,12 +385,12 @@ def report(with_login: bool) -> tuple[dict[str, Any], str]:
     """
     from ansible_collections.homelab.mail.plugins.module_utils import login
 
-    tried, password = {"verdict": "not tried", "said": ""}, ""
+    tried, secret = {"verdict": "not tried", "said": ""}, ""
     if with_login:
         outcome, account = try_login()
-        accepted, password = outcome.verdict == login.ACCEPTED, account["password"]
+        accepted, secret = outcome.verdict == login.ACCEPTED, account["password"]
         tried = {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
-    return {"state": status(), "login": tried}, password
+    return {"state": status(), "login": tried}, secret
 
 
 def retry() -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import testinfra
 from ansible_collections.homelab.mail.plugins.module_utils import diagnosis
-from conftest import LAB, MAIN_CF, NAME, PROJECT, Change, run, run_site, said
+from conftest import LAB, MAIN_CF, NAME, PASSWORD, PROJECT, Change, run, run_site, said
 from testinfra.host import Host
 
 from lab.scripted import Scripted
@@ -263,6 +263,20 @@ def test_the_playbooks_name_cause_and_remedy_once(
         failure = FAILURES["fastmail-login-refused"]
         assert said(done).count(f"{NAME}: {failure.cause} {failure.remedy} {failure.link}") == 1
         assert said(done).count(failure.cause) == 1
+    host.run_expect([0], "postsuper -d ALL")
+
+
+def test_a_password_that_the_server_repeats_is_shown_by_no_playbook(
+    host: Host, scripted: Scripted, send_through: Callable[[str], Change], tmp_path: Path
+) -> None:
+    send_through("fastmail")
+    scripted.play("fastmail-repeats-the-password")
+    for playbook, extra in (("test-mail", "to=root"), ("check", "x=y")):
+        extras = f"--extra-vars={extra} json={tmp_path}/rows.json"
+        done = run_site(extras, "-vvv", limit=NAME, playbook=PROJECT / f"playbooks/{playbook}.yml")
+        shown = done.stdout + done.stderr + (tmp_path / "rows.json").read_text()
+        assert "535 5.7.0 Incorrect password ***" in shown
+        assert PASSWORD not in shown
     host.run_expect([0], "postsuper -d ALL")
 
 
