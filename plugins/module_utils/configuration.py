@@ -207,13 +207,34 @@ def is_in_place(seen: Mapping[str, Any], wanted: Mapping[str, Any], key: str) ->
     return there and not differences(seen["files"], should_be, directory)
 
 
-def table_files(maps: str) -> list[str]:
+def expanded(maps: str, directory: str) -> str:
+    """A list of lookup tables without the variables that people use there.
+
+    A table without a type is what `postmap` takes for one of the default type.
+
+    >>> expanded("hash:$config_directory/x, ${default_database_type}:/y", "/etc/postfix")
+    'hash:/etc/postfix/x, /y'
+    """
+    maps = re.sub(r"\$(?:config_directory\b|[{(]config_directory[})])", directory, maps)
+    return re.sub(r"\$(?:default_database_type|[{(]default_database_type[})]):", "", maps)
+
+
+def table_files(maps: str, directory: str) -> list[str]:
     """The files of a list of lookup tables, in the spelling of main.cf.
 
-    >>> table_files("hash:/etc/postfix/sasl_passwd, static:x")
-    ['/etc/postfix/sasl_passwd']
+    >>> table_files("hash:/etc/postfix/sasl_passwd, static:x, $default_database_type:/y", "/etc/postfix")
+    ['/etc/postfix/sasl_passwd', '/y']
     """
-    return re.findall(r"\b(?:hash|btree|lmdb|cdb|dbm|texthash):(/[^\s,]+)", maps)
+    return re.findall(r"(?:^|[\s,])(?:(?:hash|btree|lmdb|cdb|dbm|texthash):)?(/[^\s,]+)", expanded(maps, directory))
+
+
+def serves_nobody(main_cf: str) -> bool:
+    """Whether this is what tasks/install.yml writes before Postfix is installed, and nobody's choice.
+
+    >>> serves_nobody("master_service_disable = inet, unix\\n")
+    True
+    """
+    return parse_main_cf(main_cf).get("master_service_disable") == "inet, unix"
 
 
 # Networks that are nobody but the host itself.

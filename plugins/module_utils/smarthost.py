@@ -236,7 +236,8 @@ def status() -> dict[str, Any]:
     asking.join()
     result["problems"] = problems(result, answers)
     result["healthy"] = not result["problems"]
-    return result
+    hidden: dict[str, Any] = hide(result, password())
+    return hidden
 
 
 def problems(found: dict[str, Any], answers: dict[str, str]) -> list[str]:
@@ -264,6 +265,11 @@ def problems(found: dict[str, Any], answers: dict[str, str]) -> list[str]:
 
 def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
     """Send a mail and follow it to the provider's reply, or to the reason why there is none yet."""
+    hidden: dict[str, Any] = hide(_send_test(to, seconds), password())
+    return hidden
+
+
+def _send_test(to: str, seconds: float) -> dict[str, Any]:
     # Not above: what speaks SMTP takes as long to load as all the rest of a status.
     import smtplib
     from email.message import EmailMessage
@@ -348,7 +354,7 @@ def relay_account(parameters: dict[str, str]) -> dict[str, Any] | None:
 
 def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
     """User and password that Postfix logs in with, and why there are none."""
-    table = parameters["smtp_sasl_password_maps"]
+    table = parameters.get("smtp_sasl_password_maps", "")
     if not re.fullmatch(r"\w+:/\S+", table):
         # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
         return "", "", "smtp_sasl_password_maps is not one table, as the role has it"
@@ -358,8 +364,21 @@ def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
 
 
 def password() -> str:
-    """The password in place, for whoever shows what a server said to hide; empty where there is none."""
-    return login_in_place(values(*RELAY))[1]
+    """The password in place, for `hide`; empty where there is none, or nobody who may read it."""
+    return login_in_place(values(*RELAY))[1] if os.geteuid() == 0 else ""
+
+
+def hide(found: Any, secret: str) -> Any:
+    """The same without the password, should a server have repeated it.
+
+    >>> hide({"said": ["535 no: q7w2", 1]}, "q7w2")
+    {'said': ['535 no: ********', 1]}
+    """
+    if isinstance(found, dict):
+        return {name: hide(value, secret) for name, value in found.items()}
+    if isinstance(found, list):
+        return [hide(value, secret) for value in found]
+    return found.replace(secret, "********") if secret and isinstance(found, str) else found
 
 
 def try_login() -> tuple[login.Outcome, dict[str, Any]]:
@@ -378,19 +397,16 @@ def try_login() -> tuple[login.Outcome, dict[str, Any]]:
     return login.try_login(account), account
 
 
-def report(with_login: bool) -> tuple[dict[str, Any], str]:
-    """How mail does, and what the provider says to the login that is in place, for `playbooks/check.yml`.
-
-    And the password, for whoever shows this to hide, should a server have repeated it.
-    """
+def report(with_login: bool) -> dict[str, Any]:
+    """How mail does, and what the provider says to the login that is in place, for `playbooks/check.yml`."""
     from ansible_collections.homelab.mail.plugins.module_utils import login
 
-    tried, secret = {"verdict": "not tried", "said": ""}, ""
+    tried = {"verdict": "not tried", "said": ""}
     if with_login:
         outcome, account = try_login()
-        accepted, secret = outcome.verdict == login.ACCEPTED, account["password"]
+        accepted = outcome.verdict == login.ACCEPTED
         tried = {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
-    return {"state": status(), "login": tried}, secret
+    return {"state": status(), "login": tried}
 
 
 def retry() -> bool:

@@ -197,8 +197,10 @@ class Postfix(host.Host):
         )
         self.texts = configuration.texts(parameters["tables"], parameters["sasl_passwd"], parameters["watch"])
         self.compiled: dict[str, str] = parameters["compiled"]
-        # Its main.cf is the package's, and nobody's choice.
-        self.fresh = "postfix" in parameters["installed"]
+        # Its main.cf is nobody's choice: the role has installed Postfix, in this run or in one that was refused.
+        self.fresh = "postfix" in parameters["installed"] or configuration.serves_nobody(self.read(self.main_cf))
+        # Whether Postfix goes by what this run has put there.
+        self.runs_anew = False
         self.actions: list[str] = []
         self.aside = os.path.join(self.directory, ".main.cf-before")
         # There from before main.cf is replaced until Postfix has taken it: a run that finds it knows
@@ -403,7 +405,7 @@ class Postfix(host.Host):
         found = {
             "running": running,
             "enabled": self.manager.enabled() and not self.fresh,
-            "installed": self.module.params["installed"],
+            "installed": self.module.params["installed"] or (["postfix"] if self.fresh else []),
             "mode": os.stat(self.main_cf).st_mode & 0o7777,
             "password_tables": [],
         }
@@ -424,29 +426,44 @@ class Postfix(host.Host):
         """
         found = json.loads(self.read(self.found) or "{}")
         values = configuration.parse_main_cf(self.read(os.path.join(self.original, "main.cf")))
-        for path in configuration.table_files(values.get("smtp_sasl_password_maps", "")):
-            if not found or not os.path.isfile(path) or path.startswith(self.folder):
-                continue
+        maps = values.get("smtp_sasl_password_maps", "")
+        for path in configuration.table_files(maps, self.directory) if found else []:
             compiled = [
                 suffix for suffix in sorted({*configuration.COMPILED.values()}) if os.path.exists(path + suffix)
             ]
+            files = [path] if os.path.isfile(path) else []
+            files += [path + suffix for suffix in compiled]
+            if not files or path.startswith(self.folder):
+                continue
             if path not in [table["path"] for table in found["password_tables"]]:
+                # Some people remove the text when it is compiled.
+                text = self.read(path) if path in files else self.decompiled(maps, path)
                 kept = os.path.join(self.original, f"password_table_{len(found['password_tables'])}")
-                mode = os.stat(path).st_mode & 0o7777
-                write(kept, self.read(path), 0o600)
-                found["password_tables"].append({"path": path, "mode": mode, "compiled": compiled})
+                mode = os.stat(files[0]).st_mode & 0o7777
+                write(kept, text, 0o600)
+                table = {"path": path, "mode": mode, "compiled": compiled, "text": path in files}
+                found["password_tables"].append(table)
                 self.keep_found(found)
-            for file in (*(path + suffix for suffix in compiled), path):
+            for file in reversed(files):
                 os.unlink(file)
+
+    def decompiled(self, maps: str, path: str) -> str:
+        """The text of a table of which there is only the compiled one."""
+        for spelled in configuration.expanded(maps, self.directory).replace(",", " ").split():
+            if spelled == path or spelled.endswith(":" + path):
+                return self.command("postmap", "-s", spelled)[1]
+        return ""
 
     def put_secrets_back(self, found: dict[str, Any], values: dict[str, str]) -> None:
         """The password tables of the main.cf from before, compiled where they were."""
-        maps = values.get("smtp_sasl_password_maps", "").replace(",", " ").split()
+        maps = configuration.expanded(values.get("smtp_sasl_password_maps", ""), self.directory)
         for number, table in enumerate(found["password_tables"]):
             write(table["path"], self.read(os.path.join(self.original, f"password_table_{number}")), table["mode"])
-            for spelled in maps:
-                if table["compiled"] and spelled.endswith(":" + table["path"]):
+            for spelled in maps.replace(",", " ").split():
+                if table["compiled"] and (spelled == table["path"] or spelled.endswith(":" + table["path"])):
                     self.command("postmap", spelled)
+            if not table.get("text", True):
+                os.unlink(table["path"])
 
     def set_aside(self) -> None:
         """Keep the main.cf in use at hand: taking it back needs no space on the disk."""
@@ -634,12 +651,14 @@ def alone(directory: str) -> Iterator[None]:
         os.close(handle)
 
 
-def diff_of(postfix: Postfix, wrong: list[str], old: str | None, new: str | None, main_cf: str) -> list[dict[str, str]]:
+def diff_of(
+    postfix: Postfix, wrong: list[str], old: str | None, new: str | None, main_cf: str, outdated: Iterable[str]
+) -> list[dict[str, str]]:
     """What a person sees of the change: texts, then modes. The folder's turn is not worth a line."""
     shown = []
     before = postfix.read(postfix.main_cf)
     in_place = configuration.with_slot(main_cf, postfix.directory, old or new or "a")
-    if before != in_place:
+    if wrong and before != in_place:
         shown.append(_texts(postfix.main_cf, configuration.hide_inline_logins(before), in_place))
     for name, text in postfix.texts.items():
         path = postfix.table(old, name)
@@ -652,10 +671,12 @@ def diff_of(postfix: Postfix, wrong: list[str], old: str | None, new: str | None
                 pair = ("(addresses that are not shown)\n" if before else "", "(other addresses that are not shown)\n")
             shown.append(_texts(path, *pair))
     said = {item["after_header"] for item in shown}
-    others = [path for path in wrong if path not in said]
+    # The program is no text that anybody would read here.
+    others = [path for path in wrong if path not in said] + sorted(outdated)
     if others:
+        header = "mode, owner, compiled table or program"
         shown.append({
-            "before_header": "mode, owner or compiled table", "after_header": "mode, owner or compiled table",
+            "before_header": header, "after_header": header,
             "before": "".join(f"{path}: not as it should be\n" for path in others),
             "after": "".join(f"{path}: as it should be\n" for path in others),
         })  # fmt: skip
@@ -703,7 +724,7 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     result = {
         "changed": bool(postfix.actions),
         "actions": postfix.actions,
-        "diff": (diff_of(postfix, wrong, old, new, rendered) if wrong else [])
+        "diff": diff_of(postfix, wrong, old, new, rendered, found.outdated)
         + [_texts(os.path.join(postfix.directory, "master.cf"), "", f"{line}\n") for line in missing.values()],
         "dropped": dropped,
     }
@@ -750,6 +771,7 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         if wrong or missing:
             raise Failed(f"{reason} {put_back(postfix, new if wrong else '', found.running, missing)}") from reason
         raise
+    postfix.runs_anew = True
     if new_login:
         # What the old login kept waiting need not wait any longer.
         postfix.command("postqueue", "-f")
@@ -821,6 +843,7 @@ def give_back(postfix: Postfix) -> dict[str, Any]:
     metrics = postfix.metrics()
     postfix.put_secrets_back(found, configuration.parse_main_cf(original))
     postfix.replace_main_cf(original, found["mode"])
+    postfix.runs_anew = True
     postfix.remove_services(found.get("services", []))
     if not found["enabled"]:
         postfix.manager.disable()
@@ -901,6 +924,11 @@ def main() -> None:
     except Refused as reason:
         module.fail_json(msg=f"Nothing was changed: {reason}")
     except OSError as error:
+        if postfix.runs_anew:
+            module.fail_json(
+                msg=f"The configuration is in place, but not all that belongs to it: {error}. "
+                "Run the playbook again when that is mended: it makes up for what is missing."
+            )
         module.fail_json(msg=f"A file of the configuration cannot be written, so the old one stays: {error}")
 
 

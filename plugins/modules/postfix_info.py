@@ -231,10 +231,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         result["seen"] = {**host.observe(here, parameters["key"]), "ca_files": there}
     if here.installed and parameters["report"]:
         # Whatever somebody else has configured, nobody logs in with by the way.
-        found, password = smarthost.report(parameters["login"] and here.slot() is not None)
-        if password:
-            module.no_log_values.add(password)
-        result.update(found)
+        result.update(smarthost.report(parameters["login"] and here.slot() is not None))
     for sentence in result["advice"]:
         module.warn(sentence)
     return {"ansible_facts": facts, **result}

@@ -67,10 +67,6 @@ def main() -> None:
     )
     if module.check_mode:
         module.exit_json(changed=True)
-    password = smarthost.password()
-    if password:
-        # Should a server repeat it.
-        module.no_log_values.add(password)
     module.exit_json(changed=True, **smarthost.send_test(module.params["to"], module.params["seconds"]))
 
 

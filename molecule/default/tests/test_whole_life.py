@@ -83,6 +83,7 @@ def test_a_host_without_the_role_has_nothing_of_it(given_back: Run, host: Host, 
         "/etc/systemd/system/smarthost-retry.timer",
     )
     assert [path for path in left if host.file(path).exists] == []
+    assert host.run("find /etc /usr/local /var/lib /var/spool/cron -name '*smarthost*'").stdout == ""
     assert not host.socket("tcp://127.0.0.1:25").is_listening
     places = host.run(f"grep -rlsF {PASSWORD} / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev")
     assert places.stdout == ""

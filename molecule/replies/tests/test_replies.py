@@ -266,7 +266,7 @@ def test_the_playbooks_name_cause_and_remedy_once(
     host.run_expect([0], "postsuper -d ALL")
 
 
-def test_a_password_that_the_server_repeats_is_shown_by_no_playbook(
+def test_a_password_that_the_server_repeats_is_shown_nowhere(
     host: Host, scripted: Scripted, send_through: Callable[[str], Change], tmp_path: Path
 ) -> None:
     send_through("fastmail")
@@ -277,6 +277,8 @@ def test_a_password_that_the_server_repeats_is_shown_by_no_playbook(
         shown = done.stdout + done.stderr + (tmp_path / "rows.json").read_text()
         assert "535 5.7.0 Incorrect password ***" in shown
         assert PASSWORD not in shown
+    state = host.run("smarthost status").stdout + host.run("smarthost status --json").stdout
+    assert "535 5.7.0 Incorrect password ***" in state and PASSWORD not in state
     host.run_expect([0], "postsuper -d ALL")
 
 

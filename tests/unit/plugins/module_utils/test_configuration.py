@@ -248,7 +248,7 @@ def test_a_proxmox_ve_as_it_was_installed_is_no_mail_server() -> None:
     ],
 )
 def test_the_password_files_of_another_configuration_are_found(maps: str, files: list[str]) -> None:
-    assert configuration.table_files(maps) == files
+    assert configuration.table_files(maps, ETC) == files
 
 
 @pytest.mark.parametrize("login", ["static:me:0ne", "inline:{ {[h]:465 = me:0ne} }", "inline:{\n  [h]=me:0ne\n  }"])
