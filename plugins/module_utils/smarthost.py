@@ -200,8 +200,8 @@ def moment(line: str) -> float | None:
     return None
 
 
-def status() -> dict[str, Any]:
-    """All that `smarthost status` knows, as `--json` prints it."""
+def status(secret: str | None = None) -> dict[str, Any]:
+    """All that `smarthost status` knows, as `--json` prints it; the password is looked up where it is not given."""
     now = time.time()
     ours = settings()
     provider = ours.get("provider")
@@ -236,7 +236,7 @@ def status() -> dict[str, Any]:
     asking.join()
     result["problems"] = problems(result, answers)
     result["healthy"] = not result["problems"]
-    hidden: dict[str, Any] = hide(result, password())
+    hidden: dict[str, Any] = hide(result, password() if secret is None else secret)
     return hidden
 
 
@@ -401,12 +401,12 @@ def report(with_login: bool) -> dict[str, Any]:
     """How mail does, and what the provider says to the login that is in place, for `playbooks/check.yml`."""
     from ansible_collections.homelab.mail.plugins.module_utils import login
 
-    tried = {"verdict": "not tried", "said": ""}
+    tried, secret = {"verdict": "not tried", "said": ""}, None
     if with_login:
         outcome, account = try_login()
-        accepted = outcome.verdict == login.ACCEPTED
+        accepted, secret = outcome.verdict == login.ACCEPTED, account.get("password")
         tried = {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
-    return {"state": status(), "login": tried}
+    return {"state": status(secret), "login": tried}
 
 
 def retry() -> bool:
