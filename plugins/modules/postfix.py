@@ -438,6 +438,10 @@ class Postfix(host.Host):
             if path not in [table["path"] for table in found["password_tables"]]:
                 # Some people remove the text when it is compiled.
                 text = self.read(path) if path in files else self.decompiled(maps, path)
+                if not text:
+                    # Nobody could give it back.
+                    self.module.warn(f"{', '.join(files)} cannot be read and stays. Remove it: it may hold a password.")
+                    continue
                 kept = os.path.join(self.original, f"password_table_{len(found['password_tables'])}")
                 mode = os.stat(files[0]).st_mode & 0o7777
                 write(kept, text, 0o600)
