@@ -10,7 +10,7 @@ import yaml
 from ansible_collections.homelab.mail.plugins.module_utils import addresses, rules
 
 ROLE = Path(__file__).resolve().parents[1] / "roles" / "smarthost"
-TEMPLATES = ("main.cf", "sasl_passwd", "canonical", "virtual", "header_checks")
+TEMPLATES = ("main.cf", "sasl_passwd", "generic", "sender", "foreign_sender", "virtual", "header_checks")
 
 
 def load(name: str) -> dict[str, Any]:
@@ -54,13 +54,18 @@ def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[s
     # A family's file overrides main.yml.
     system = {"__smarthost_base_parameters": main["__smarthost_base_parameters"], **load(f"vars/{family}.yml")}
     hostname = plan["hostname"] or "nas.lan"
+    domains = rules.public_domains(plan)
+    names = addresses.names(plan["hostname"], "nas.lan", "nas", "", domains)
     variables = {
         **load("defaults/main.yml"),
         **system,
         "__smarthost_plan": plan,
         "__smarthost_account": plan["accounts"][0],
         "__smarthost_hostname": hostname,
-        "__smarthost_names": addresses.local_names(hostname, "nas.lan", "nas"),
+        "__smarthost_origin": names.origin,
+        "__smarthost_names": names.own,
+        "__smarthost_public_names": names.public,
+        "__smarthost_mail_domains": sorted(domains),
         "__smarthost_version": "3.7.11",
         "__smarthost_keeps_connections": True,
         "__smarthost_service_manager": "systemd",

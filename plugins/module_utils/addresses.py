@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from typing import NamedTuple
 
 # The characters of an unquoted local part (RFC 5322), without those that mean something in main.cf
 # ($ { }) or in a shell (| `): nobody's address has them. A leading "#" would be a comment in a table.
@@ -21,7 +23,7 @@ ADDRESS = re.compile(rf"{_LOCAL_PART}@(?=.{{1,253}}\Z){_HOST}")
 # Ends of names that exist only inside a network, so that no provider lets anybody own an address
 # there: RFC 6761, 6762, 8375, 9476 and the names that routers make up. ".test" is left out: it is
 # what test systems, this project's own among them, call their mail domains.
-_PRIVATE_ENDS = (
+PRIVATE_ENDS = (
     "local", "localhost", "localdomain", "lan", "home", "internal", "intranet", "home.arpa",
     "invalid", "corp", "private", "fritz.box",
 )  # fmt: skip
@@ -60,7 +62,7 @@ def _ends_in(domain: str, ends: tuple[str, ...]) -> bool:
 
 def is_private_domain(domain: str) -> bool:
     """Whether a domain exists only inside a network (nas.lan, macbook.local, nas)."""
-    return "." not in domain or _ends_in(domain.lower(), _PRIVATE_ENDS)
+    return "." not in domain or _ends_in(domain.lower(), PRIVATE_ENDS)
 
 
 def is_example_domain(domain: str) -> bool:
@@ -78,23 +80,52 @@ def host_name(fqdn: str, nodename: str) -> str:
         if is_full_name(name) and name.partition(".")[0] != "localhost":
             return name
     # A name without a domain: the one that Postfix itself adds, because some servers refuse a
-    # HELO without a dot.
-    short = nodename.lower().partition(".")[0]
+    # HELO without a dot. What a name may not have, as the underscore of my_nas, becomes a hyphen.
+    short = re.sub(r"[^a-z0-9-]+", "-", nodename.lower().partition(".")[0]).strip("-")
     return f"{short if is_host_name(short) else 'localhost'}.localdomain"
 
 
-def local_names(hostname: str, fqdn: str = "", nodename: str = "") -> list[str]:
+class Names(NamedTuple):
+    """The names of a host behind the @."""
+
+    #: What a sender or recipient without a domain gets; private.
+    origin: str
+    #: Those that are the host's alone: all mail to them stays here until an alias gives it a recipient elsewhere.
+    own: list[str]
+    #: Those that may be mail domains on the internet: a sender there is of this host, but a recipient only where `own`
+    #: has the name, too.
+    public: list[str]
+
+
+def names(given: str, fqdn: str, nodename: str, mailname: str, mail_domains: Collection[str]) -> Names:
+    """Sort the names that a host goes by; `given` is the one that a person wants, the others are what it calls itself.
+
+    >>> found = names("", "casey.test", "casey", "", [])
+    >>> found.origin, found.public, "casey.test" in found.own
+    ('casey.localdomain', ['casey.test', 'localhost.test'], False)
+    """
+    hostname = given or host_name(fqdn, nodename)
+    known = local_names(hostname, fqdn, nodename, mailname)
+    public = [name for name in known if name in mail_domains or not is_private_domain(name)]
+    # Not for a domain of the internet all that is written to it, unless a person asks for that.
+    own = [name for name in known if name not in public or name == given or name.startswith("localhost.")]
+    short = hostname.partition(".")[0]
+    origin = f"{short}.localdomain" if hostname in public else hostname
+    return Names(origin, list(dict.fromkeys([origin, *own])), public)
+
+
+def local_names(hostname: str, fqdn: str = "", nodename: str = "", mailname: str = "") -> list[str]:
     """Every name that mail programs on a host put behind the @, the full one first.
 
     >>> local_names("nas.lan")[:5]
     ['nas.lan', 'nas', 'nas.local', 'nas.localdomain', 'localhost']
     """
-    names = [hostname, fqdn, nodename]
-    short_names = [name.partition(".")[0] for name in names]
+    found = [hostname, fqdn, nodename]
+    short_names = [name.partition(".")[0] for name in found]
     for short in short_names:
-        names += [short, f"{short}.local", f"{short}.localdomain"]
-    names += ["localhost"]
-    names += [f"localhost.{name.partition('.')[2]}" for name in (hostname, fqdn) if "." in name]
-    names += ["localhost.localdomain", "localhost.local"]
-    names = [name.lower() for name in names]
-    return [name for name in dict.fromkeys(names) if is_host_name(name)]
+        found += [short, f"{short}.local", f"{short}.localdomain"]
+    found += ["localhost"]
+    found += [f"localhost.{name.partition('.')[2]}" for name in (hostname, fqdn) if "." in name]
+    found += ["localhost.localdomain", "localhost.local", mailname]
+    found = [name.lower() for name in found]
+    return [name for name in dict.fromkeys(found) if is_host_name(name)]

@@ -50,7 +50,10 @@ _LOGIN = (
     "smtp_sasl_auth_enable",
     "smtp_sasl_password_maps",
 )
-LOGIN_TABLES = (LOGINS, "canonical")
+LOGIN_TABLES = (LOGINS, "generic")
+# By these a mail gets its sender and its recipients when it is queued.
+SENDER_TABLES = ("sender", "foreign_sender")
+RECIPIENTS = "virtual"
 
 
 def parse_main_cf(text: str) -> dict[str, str]:

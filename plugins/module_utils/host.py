@@ -57,12 +57,12 @@ class Host:
         """Where a program lies; empty where it is not there."""
         return str(self.module.get_bin_path(program, opt_dirs=["/usr/sbin"], required=required) or "")
 
-    def command(self, *argv: str, check: bool = True) -> tuple[int, str, str]:
-        """Run one of Postfix's or the system's programs in the C locale."""
+    def command(self, *argv: str, check: bool = True, text: str | None = None) -> tuple[int, str, str]:
+        """Run one of Postfix's or the system's programs in the C locale, with this text on its standard input."""
         path = self.path(argv[0], check)
         if not path:
             return 127, "", f"{argv[0]} is not installed"
-        code, out, err = self.module.run_command([path, *argv[1:]], environ_update={"LC_ALL": "C"})
+        code, out, err = self.module.run_command([path, *argv[1:]], data=text, environ_update={"LC_ALL": "C"})
         return code, out, err
 
     # --- files ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.module_utils import addresses, senders
 
 PREFIX = "smarthost_"
 TLS_MODES = ("implicit", "starttls")
@@ -28,15 +28,17 @@ _VARIABLE_FOR = {
     "smtp_tls_CAfile": "smarthost_ca_file",
     "smtp_sasl_auth_enable": "smarthost_username and smarthost_password",
     "smtp_sasl_password_maps": "smarthost_username and smarthost_password",
-    "canonical_maps": "smarthost_generic",
-    "canonical_classes": "smarthost_generic",
-    "sender_canonical_maps": "smarthost_rewrite",
-    "sender_canonical_classes": "smarthost_rewrite",
+    "canonical_maps": "smarthost_rewrite",
+    "canonical_classes": "smarthost_rewrite",
+    "sender_canonical_maps": "smarthost_generic",
+    "sender_canonical_classes": "smarthost_generic",
     "smtp_header_checks": "smarthost_rewrite",
     "smtp_generic_maps": "smarthost_generic",
     "virtual_alias_maps": "smarthost_aliases",
     "alias_maps": "smarthost_aliases",
     "myhostname": "smarthost_hostname",
+    "myorigin": "smarthost_hostname",
+    "mydestination": "smarthost_hostname",
 }
 
 # What guides and our own README write where the real value belongs: nothing but such words.
@@ -105,6 +107,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["parameters"] = _parameters(verdict, settings)
     _check_size(verdict, provider)
     verdict.plan["hostname"] = _hostname(verdict, settings)
+    verdict.plan["maps"] = senders.maps(verdict.plan["generic"], account["from"], verdict.plan["aliases"])
     verdict.plan["watch"] = _watch(verdict, settings)
     _check_ca_file(verdict, settings)
     if settings.get("tls_security_level") == "encrypt":
@@ -736,6 +739,13 @@ def _hostname(verdict: Verdict, settings: Mapping[str, Any]) -> str:
             "hostname",
             f"{hostname!r} is not a full host name, and some providers hang up on such a HELO.",
             "Write name and domain, not an IP address: nas.lan.",
+        )
+    elif hostname in public_domains(verdict.plan):
+        verdict.fault(
+            "hostname",
+            f"{hostname!r} is the domain of an address that mail of this host goes to or comes from, so that mail "
+            "would never leave.",
+            "Take it out, or write a name below it.",
         )
     return hostname
 

@@ -499,6 +499,41 @@ class Postfix(host.Host):
                 os.unlink(path)
         sync_directory(self.directory)
 
+    # --- mail that waits ------------------------------------------------------------------------
+
+    def renamed(self, old: str | None) -> dict[str, list[str]]:
+        """What of the mails that wait is looked up anew: sender or recipients -> tables to come."""
+        senders = [
+            name
+            for name in configuration.SENDER_TABLES
+            if name in self.texts and self.read(self.table(old, name)) != self.texts[name]
+        ]
+        # Mail from before the role may be for users of this host; later on, it has been given its recipients.
+        return {"sender": senders, "recipients": [] if old else [configuration.RECIPIENTS]}
+
+    def requeue(self, slot: str, renamed: dict[str, list[str]]) -> None:
+        """Queue mail anew that waits with a public sender of this host: offered with that, it would be lost."""
+        if not any(renamed.values()):
+            return
+        _code, queue, _err = self.command("postqueue", "-j")
+        waiting = [mail for mail in map(json.loads, queue.splitlines()) if mail["queue_name"] == "deferred"]
+        ids = set()
+        for what, tables in renamed.items():
+            found: dict[str, list[str]] = {}
+            for mail in waiting:
+                named = [mail["sender"]] if what == "sender" else [item["address"] for item in mail["recipients"]]
+                for address in named:
+                    found.setdefault(address, []).append(mail["queue_id"])
+            for name in tables:
+                asked = "".join(f"{address}\n" for address in found)
+                _code, out, _err = self.command("postmap", "-q", "-", f"regexp:{self.table(slot, name)}", text=asked)
+                for line in out.splitlines():
+                    ids.update(found.get(line.split("\t")[0], []))
+        if ids:
+            self.command("postsuper", "-r", "-", "deferred", text="".join(f"{name}\n" for name in sorted(ids)))
+            # Else it is looked for once a minute.
+            self.command("postkick", "public", "pickup", "W")
+
     # --- the daemon -----------------------------------------------------------------------------
 
     def restart(self) -> None:
@@ -708,6 +743,7 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.check_host()
         if wrong:
             postfix.check_configuration(rendered, new)
+    renamed = postfix.renamed(old)
     missing = postfix.missing_services() if postfix.installed else module.params["services"]
     found = postfix.look(rendered)
     restart = configuration.needs_restart(before, main_cf) or not found.running or postfix.unfinished in wrong
@@ -763,6 +799,8 @@ def apply(postfix: Postfix) -> dict[str, Any]:
         postfix.add_services(missing)
         if wrong:
             postfix.replace_main_cf(main_cf)
+            # Before Postfix offers it, which it may do as soon as it starts.
+            postfix.requeue(new, renamed)
         if wrong or missing or not found.running:
             postfix.run(restart)
     except SystemExit:
@@ -776,6 +814,9 @@ def apply(postfix: Postfix) -> dict[str, Any]:
             raise Failed(f"{reason} {put_back(postfix, new if wrong else '', found.running, missing)}") from reason
         raise
     postfix.runs_anew = True
+    if wrong:
+        # What a daemon that still went by the old configuration has queued meanwhile.
+        postfix.requeue(new, renamed)
     if new_login:
         # What the old login kept waiting need not wait any longer.
         postfix.command("postqueue", "-f")

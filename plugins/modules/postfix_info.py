@@ -31,7 +31,7 @@ options:
     type: str
     default: ""
   public_domains:
-    description: Domains that mail goes to or comes from, so that none of them can be a name of the host.
+    description: Domains that mail goes to or comes from, so that none of them is a name of the host's alone.
     type: list
     elements: str
     default: []
@@ -92,8 +92,18 @@ hostname:
   returned: always
   type: str
   sample: nas.lan
+origin:
+  description: What a sender or recipient without a domain gets, a name that only this host has.
+  returned: always
+  type: str
+  sample: nas.lan
 names:
-  description: Every name that mail programs on the host put behind the @, the full one first.
+  description: Every name behind the @ that is the host's alone, RV(origin) first.
+  returned: always
+  type: list
+  elements: str
+public_names:
+  description: Names of the host that may be mail domains on the internet.
   returned: always
   type: list
   elements: str
@@ -150,6 +160,7 @@ from ansible_collections.homelab.mail.plugins.module_utils import addresses, hos
 # From when on a clock is off, and a CA bundle old.
 SKEW_SECONDS = 120
 OLD_SECONDS = 3 * 365 * 86400
+MAILNAME = "/etc/mailname"
 
 
 def gather(module: AnsibleModule) -> dict[str, Any]:
@@ -161,9 +172,7 @@ def gather(module: AnsibleModule) -> dict[str, Any]:
     return facts
 
 
-def refusal(
-    facts: Mapping[str, Any], systems: Mapping[str, str], hostname: str, names: list[str], public: list[str]
-) -> str:
+def refusal(facts: Mapping[str, Any], systems: Mapping[str, str]) -> str:
     """Why the role cannot work on such a host, and what to do; empty where it can."""
     manager = facts["ansible_service_mgr"]
     if facts["ansible_os_family"] not in systems or manager in services.OTHERS:
@@ -171,13 +180,6 @@ def refusal(
             f"this host is {facts['ansible_distribution']} {facts['ansible_distribution_version']} with {manager}. "
             f"The role knows {', '.join(systems.values())}, with {', '.join(services.MANAGERS)} or in a container with "
             "none of them."
-        )
-    taken = [name for name in names if name in public]
-    if taken:
-        return (
-            f"{', '.join(taken)} is both a name of this host and the domain of an address that its mail goes to or "
-            "comes from, so that mail would never leave. Give the host a name of its own below it in "
-            f"smarthost_hostname, for instance mail.{hostname}."
         )
     return ""
 
@@ -205,22 +207,33 @@ def advice(here: host.Host, now: float, ca_file: str) -> list[str]:
     return found
 
 
+def mailname() -> str:
+    """The domain that Debian's mail programs put behind the @; empty where there is none."""
+    try:
+        with open(MAILNAME, encoding="utf-8", errors="replace") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
 def look(module: AnsibleModule) -> dict[str, Any]:
     """All that the module returns."""
     parameters = module.params
     facts = gather(module)
     family, own = facts["ansible_os_family"], (facts["ansible_fqdn"], facts["ansible_nodename"])
     hostname = parameters["hostname"] or addresses.host_name(*own)
-    names = addresses.local_names(hostname, *own)
-    reason = refusal(facts, parameters["systems"], hostname, names, parameters["public_domains"])
+    reason = refusal(facts, parameters["systems"])
     if reason:
         module.fail_json(msg=f"Nothing was changed: {reason}", ansible_facts=facts)
+    names = addresses.names(parameters["hostname"], *own, mailname(), parameters["public_domains"])
     needs, ca_file = parameters["needs"].get(family, {}), parameters["ca_files"].get(family, "")
     here = host.Host(module, parameters["config_directory"], facts["ansible_service_mgr"], parameters["watch_minutes"])
     result: dict[str, Any] = {
         "service_manager": services.known(facts["ansible_service_mgr"]),
         "hostname": hostname,
-        "names": names,
+        "origin": names.origin,
+        "names": names.own,
+        "public_names": names.public,
         "missing": [package for package, path in needs.items() if not glob.glob(path)],
         "version": here.compiled_in["mail_version"],
         "seen": {},

@@ -55,7 +55,7 @@ def test_the_password_is_in_files_that_only_root_reads(host: Host, variables: di
 
 
 def test_the_other_files_are_readable_and_roots(host: Host) -> None:
-    for path in ("/etc/postfix/main.cf", value(host, "canonical_maps").partition(":")[2]):
+    for path in ("/etc/postfix/main.cf", value(host, "smtp_generic_maps").partition(":")[2]):
         file = host.file(path)
         assert (file.user, file.group, file.mode) == ("root", "root", 0o644), path
 

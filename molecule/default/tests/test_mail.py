@@ -58,12 +58,63 @@ def test_a_sender_with_an_entry_gets_its_own_address(send: Send, provider: Provi
     assert mail["From"] == "alerts@casey.test"
 
 
-def test_recipients_are_never_rewritten(send: Send, provider: Provider, name: str) -> None:
-    headers = f"To: friend@elsewhere.test\nCc: root@{name}, nut@{name}"
-    mail = send(to="friend@elsewhere.test", headers=headers).arrived(provider)
+def test_recipients_on_the_internet_are_never_rewritten(send: Send, provider: Provider) -> None:
+    # The last one is what mail of this host leaves as, and an address that one writes to as well.
+    to = "friend@elsewhere.test, alerts@casey.test, casey@fastmail.com"
+    mail = send(to="friend@elsewhere.test", headers=f"To: {to}\nCc: {to}").arrived(provider)
     assert mail["X-Original-To"] == "friend@elsewhere.test"
-    assert mail["To"] == "friend@elsewhere.test"
-    assert mail["Cc"] == f"root@{name}, nut@{name}"
+    assert mail["To"] == mail["Cc"] == to
+
+
+def test_a_private_recipient_is_shown_as_the_account(send: Send, provider: Provider, name: str) -> None:
+    mail = send(to="friend@elsewhere.test", headers=f"To: friend@elsewhere.test\nCc: root@{name}, nut@{name}")
+    assert mail.arrived(provider)["Cc"] == "casey@fastmail.com, alerts@casey.test"
+
+
+# What programs put behind the @ that can be an address of no account.
+PRIVATE = (
+    "root@3f2a1b9c",
+    "root@web.nas.lan",
+    "scan@printer.lan",
+    "root@[127.0.0.1]",
+    "ups@my_nas",
+    "root@old.home.arpa",
+)
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_a_sender_that_can_belong_to_no_account_becomes_the_accounts(
+    send: Send, provider: Provider, address: str
+) -> None:
+    mail = send(sender=address, headers=f'From: "Jörg, Müller" <{address}>\nTo: root').arrived(provider)
+    assert mail["Return-Path"] == "<casey@fastmail.com>"
+    assert str(mail["From"]) == '"Jörg, Müller" <casey@fastmail.com>'
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_mail_to_a_private_address_reaches_the_person_and_not_the_provider(
+    send: Send, provider: Provider, address: str
+) -> None:
+    mail = send(to=f"'{address}'", headers="To: root").arrived(provider)
+    assert mail["X-Original-To"] == ("alerts@casey.test" if address.startswith("ups") else "casey@fastmail.com")
+
+
+def test_a_mail_with_a_subject_in_utf_8_arrives_as_it_is(send: Send, provider: Provider) -> None:
+    mail = send(headers="Subject: Prüfung\nFrom: Jörg <root>\nTo: root").arrived(provider)
+    assert "Prüfung" in mail.as_bytes().decode("utf-8", errors="replace") or "Prüfung" in str(mail["Subject"])
+
+
+def test_a_mail_to_several_users_of_one_person_arrives_once(host: Host, provider: Provider) -> None:
+    mail = Mail(host, to="root backup www-data", headers="To: root")
+    mail.arrived(provider)
+    # One to each would have come together.
+    assert provider.subjects().count(mail.subject) == 1
+
+
+def test_a_mail_with_the_null_sender_arrives(send: Send, provider: Provider) -> None:
+    mail = send(sender="''", headers="To: root").arrived(provider)
+    assert mail["Return-Path"] == "<>"
+    assert mail["From"].addresses[0].addr_spec == "casey@fastmail.com"
 
 
 def test_an_app_that_speaks_smtp_needs_no_password(host: Host, provider: Provider, name: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from conftest import LAB, OLD_AND_NEW
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -21,6 +20,10 @@ HOSTILE = st.one_of(
     ),
 )
 ONE_IN_A_TABLE = 260
+CUSTOM = {
+    "host": "relay.bobs.org", "port": 465, "tls": "implicit", "username": "bob", "password": "k3j5h6g7",
+    "from_": "bob@bobs.org",
+}  # fmt: skip
 HUNDREDS = settings(
     max_examples=6,
     deadline=None,
@@ -32,11 +35,11 @@ HUNDREDS = settings(
 )
 
 
-def looked_up(container: str, text: str, keys: list[str]) -> dict[str, str]:
+def looked_up(container: str, text: str, keys: list[str], kind: str = "texthash") -> dict[str, str]:
     """What postmap finds under the keys in a table of this text."""
     exec(container, "sh", "-c", "cat >/run/table", input=text)
     done = exec(
-        container, "postmap", "-q", "-", "texthash:/run/table", input="".join(f"{key}\n" for key in keys), check=False
+        container, "postmap", "-q", "-", f"{kind}:/run/table", input="".join(f"{key}\n" for key in keys), check=False
     )
     assert "warning" not in done.stderr, done.stderr
     return dict(line.split("\t", 1) for line in done.stdout.split("\n") if line)
@@ -75,11 +78,33 @@ def test_postfix_finds_each_alias_just_as_it_was_given(name: str, pairs: list[tu
     verdict = rendering.judge(aliases={**aliases, "root": "bob@bobs.org"})
     assert not verdict.faults
     text = rendering.render(verdict.plan)["virtual"]
-    names = addresses.local_names("nas.lan", "nas.lan", "nas")
     # Spaces and commas around an address are not part of it.
     bare = {user: ", ".join(filter(None, map(str.strip, target.split(",")))) for user, target in aliases.items()}
-    expected = {user.lower(): target for user, target in bare.items()} | {"root": "bob@bobs.org"}
-    expected |= {f"@{name}": "bob@bobs.org" for name in names}
-    asked = [*expected, *(f"u{number}" for number in range(len(pairs)) if f"u{number}" not in expected)]
-    found = looked_up(f"{LAB}-{name}", text, asked)
+    expected = {f"{user}@nas.lan": target for user, target in bare.items()}
+    # Who is not named, and where a name is only a part of theirs.
+    expected |= {f"u{number}@nas": "bob@bobs.org" for number in range(len(pairs)) if f"u{number}" not in bare}
+    expected |= {f"x{user}@nas": "bob@bobs.org" for user in bare}
+    found = looked_up(f"{LAB}-{name}", text, [*expected, *(f"{user}@bobs.org" for user in bare)], "regexp")
     assert sorted(set(found.items()) ^ set(expected.items())) == []
+
+
+@OLD_AND_NEW
+@HUNDREDS
+@given(pairs=st.lists(st.tuples(HOSTILE, HOSTILE), min_size=ONE_IN_A_TABLE, max_size=ONE_IN_A_TABLE))
+def test_postfix_finds_each_sender_just_as_it_was_given(name: str, pairs: list[tuple[str, str]]) -> None:
+    generic = {}
+    for number, (user, local) in enumerate(pairs):
+        domain = ("", "@nas.lan", "@old.test")[number % 3]
+        entry = {f"u{number}{user}{domain}": f"{local}@bobs.org"}
+        if not rendering.judge(provider="custom", **CUSTOM, generic=entry).faults:
+            generic.update(entry)
+    verdict = rendering.judge(provider="custom", **CUSTOM, generic=generic)
+    assert not verdict.faults
+    files, container = rendering.render(verdict.plan), f"{LAB}-{name}"
+    senders = {local if "@" in local else f"{local}@3f2a1b9c": public for local, public in generic.items()}
+    forms = looked_up(container, files["sender"], list(senders), "regexp")
+    assert set(forms) == {local for local in senders if local.endswith("@old.test")}
+    # As Postfix does it: the form in which a sender waits, and what that becomes.
+    found = looked_up(container, files["generic"], [forms.get(local, local) for local in senders], "regexp")
+    assert {local: found[forms.get(local, local)] for local in senders} == senders
+    assert looked_up(container, files["generic"], list(generic.values()), "regexp") == {}

@@ -29,7 +29,9 @@ FACTS = {
     "__smarthost_version": "3.7.11",
     "__smarthost_service_manager": "systemd",
     "__smarthost_hostname": "nas.lan",
+    "__smarthost_origin": "nas.lan",
     "__smarthost_names": "[nas.lan, nas, localhost]",
+    "__smarthost_public_names": "[]",
 }
 PLAY = f"""\
 - hosts: localhost
@@ -269,8 +271,8 @@ def test_a_wrong_type_is_told_with_the_right_one(mistyped: dict[str, str], varia
     ("variable", "parameter", "value"),
     [
         ("smarthost_tls_security_level", "smtp_tls_security_level", "secure"),
-        ("smarthost_map_type", "canonical_maps", "texthash:@tables@/canonical"),
-        ("smarthost_rewrite", "sender_canonical_maps", None),
+        ("smarthost_map_type", "smtp_sasl_password_maps", "texthash:@tables@/sasl_passwd"),
+        ("smarthost_rewrite", "canonical_maps", None),
     ],
 )
 def test_a_variable_set_to_null_is_refused_or_has_its_default(

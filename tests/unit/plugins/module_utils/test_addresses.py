@@ -187,7 +187,9 @@ def test_domains_of_documentation_are_placeholders(domain: str, example: bool) -
         ("localhost", "nas.lan", "nas.lan"),
         ("", "", "localhost.localdomain"),
         ("localhost", "localhost", "localhost.localdomain"),
-        ("nas_1.lan", "nas_1", "localhost.localdomain"),
+        ("nas_1.lan", "nas_1", "nas-1.localdomain"),
+        ("localhost", "My_NAS", "my-nas.localdomain"),
+        ("localhost", "___", "localhost.localdomain"),
         ("nas", "nas.fritz.box", "nas.fritz.box"),
     ],
 )
@@ -236,3 +238,34 @@ def test_names_are_valid_in_lower_case_and_there_once(host: str, fqdn: str, node
     assert "localhost" in names
     assert len(set(names)) == len(names)
     assert all(addresses.is_host_name(name) and name == name.lower() for name in names)
+
+
+# --- Which of them are the host's alone -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fqdn", "mail_domains", "origin", "public"),
+    [
+        ("nas.lan", [], "nas.lan", []),
+        # What may be a mail domain on the internet is never taken whole.
+        ("casey.test", [], "casey.localdomain", ["casey.test"]),
+        ("web.casey.test", [], "web.localdomain", ["web.casey.test", "localhost.casey.test"]),
+        # Even a private domain is not this host's, where its mail goes to.
+        ("corp.lan", ["corp.lan"], "corp.localdomain", ["corp.lan"]),
+    ],
+)
+def test_a_name_that_may_be_a_mail_domain_is_not_the_hosts_alone(
+    fqdn: str, mail_domains: list[str], origin: str, public: list[str]
+) -> None:
+    names = addresses.names("", fqdn, fqdn.partition(".")[0], "", mail_domains)
+    assert names.origin == names.own[0] == origin
+    assert [name for name in names.public if not name.startswith("localhost.t")] == public
+    assert fqdn not in names.own or fqdn == origin
+
+
+def test_a_name_that_a_person_asks_for_is_the_hosts_also_on_the_internet() -> None:
+    names = addresses.names("mail.casey.test", "casey.test", "casey", "old.test", [])
+    assert names.origin == "mail.localdomain"
+    assert "mail.casey.test" in names.own
+    assert not {"casey.test", "old.test"} & set(names.own)
+    assert {"mail.casey.test", "casey.test", "old.test"} <= set(names.public)
