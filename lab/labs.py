@@ -58,6 +58,8 @@ def up(name: str, hosts: dict[str, str], provider_kind: str = "provider") -> Non
                 podman("start", f"{name}-{host}")
             _wait_for_boot(f"{name}-{host}", wanted[host])
             if host == "provider":
+                if not all(KINDS[kind].names_server for kind in hosts.values()):
+                    exec(f"{name}-{host}", "touch", provider.SNI_OPTIONAL)
                 switches(name).reset()
             else:
                 _trust(name, f"{name}-{host}", wanted[host])
