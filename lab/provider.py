@@ -316,6 +316,16 @@ systemctl restart dovecot
         """What Postfix has logged since then."""
         return self._shell(f"tail -c +{marker + 1} {LOG}")
 
+    def deliveries(self, message_id: str) -> list[tuple[str, str]]:
+        """Sender and recipient of each delivery of a mail, also of what clear() has removed."""
+        log = self.log_since(0)
+        return [
+            (sender, recipient)
+            for queue_id in re.findall(rf": (\w+): message-id=<{re.escape(message_id)}>", log)
+            for sender in set(re.findall(rf": {queue_id}: from=<(.*?)>", log))
+            for recipient in re.findall(rf": {queue_id}: to=<(.*?)>, .*status=sent", log)
+        ]
+
     def wait_for_log(self, pattern: str, marker: int, timeout: float = 20) -> str:
         """The log since then, as soon as the regular expression is found in it."""
         deadline = time.monotonic() + timeout

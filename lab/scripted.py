@@ -25,8 +25,9 @@ RELAY = {"offers": "SIZE 26214400\nAUTH PLAIN LOGIN"}
 _MICROSOFT_END = "[AM0PR02CA0123.eurprd02.prod.outlook.com 2026-11-21T08:15:02.123Z 08DE1234567890AB]"
 _GMAIL_END = "5b1f17b1804b1-48d1e8b2c3asm12345678f8f.12 - gsmtp"
 
-# Name -> what it offers after EHLO, and step (auth, mail, rcpt, message) -> the reply there; a list is for one
-# attempt after the other, nothing ("") breaks the connection off. The words are the providers' own.
+# Name -> what it offers after EHLO, and step (auth, mail, mail_null for the null sender, rcpt, message) -> the reply
+# there; a list is for one attempt after the other, nothing ("") breaks the connection off. The words are the providers'
+# own.
 PERSONALITIES: dict[str, dict[str, str | list[str]]] = {
     "fastmail-healthy": {**FASTMAIL},
     "fastmail-wrong-password": {**FASTMAIL, "auth": "535 5.7.0 Incorrect username, password or access token"},
@@ -45,6 +46,8 @@ PERSONALITIES: dict[str, dict[str, str | list[str]]] = {
         "rcpt": "554 5.7.1 <unknown[192.0.2.7]>: Client host rejected: Address locked or deactivated",
     },
     "fastmail-greylisting": {**FASTMAIL, "rcpt": ["451 4.7.1 Greylisted, please try again in 300 seconds", "250 OK"]},
+    "fastmail-mailbox-full": {**FASTMAIL, "rcpt": "552 5.2.2 <casey@fastmail.com>: Mailbox full"},
+    "fastmail-helo": {**FASTMAIL, "rcpt": "450 4.7.1 <my_nas>: Helo command rejected: Host not found"},
     "fastmail-breaks-off": {**FASTMAIL, "message": ""},
     "fastmail-breaks-off-at-login": {**FASTMAIL, "auth": ""},
     "icloud-healthy": {**ICLOUD},
@@ -152,6 +155,7 @@ PERSONALITIES: dict[str, dict[str, str | list[str]]] = {
             "EU-WEST-1: casey@casey.test"
         ),
     },
+    "ses-null-sender": {**RELAY, "mail_null": "501 Invalid MAIL FROM address provided"},
     "ses-daily-limit": {**RELAY, "message": "454 Throttling failure: Daily message quota exceeded."},
     "mailgun-healthy": {**RELAY},
     "mailgun-wrong-password": {**RELAY, "auth": "535 5.7.0 Mailgun is not loving your login or password"},

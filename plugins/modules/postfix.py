@@ -524,6 +524,9 @@ class Postfix(host.Host):
                 named = [mail["sender"]] if what == "sender" else [item["address"] for item in mail["recipients"]]
                 for address in named:
                     found.setdefault(address, []).append(mail["queue_id"])
+            if what == "sender" and tables:
+                # A bounce has no sender, and what its From says may be such a name as well.
+                ids.update(found.get("MAILER-DAEMON", []))
             for name in tables:
                 asked = "".join(f"{address}\n" for address in found)
                 _code, out, _err = self.command("postmap", "-q", "-", f"regexp:{self.table(slot, name)}", text=asked)

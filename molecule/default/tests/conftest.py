@@ -48,6 +48,8 @@ CHOSEN = _chosen()
 OLD_AND_NEW = pytest.mark.parametrize("name", dict.fromkeys((CHOSEN[0], CHOSEN[-1])), scope="module")
 # One host is enough for what does not depend on the version of Postfix.
 NAME = CHOSEN[len(CHOSEN) // 2]
+# Those that people had before the role, with mail that waited: molecule/shared/prepare.yml.
+UNTIDY = [name for name in CHOSEN if _INVENTORY["hosts"][name].get("untidy")]
 # What docs/support.md has a column for, each by a test on every host.
 PROOFS = ("delivery", "idempotence", "reboot", "absent")
 proves = pytest.mark.proves
@@ -72,6 +74,12 @@ def host(name: str) -> Host:
 def variables(name: str) -> dict[str, object]:
     """The role's variables on a host."""
     return {**_INVENTORY["vars"], **_INVENTORY["hosts"][name]}
+
+
+@pytest.fixture(scope="module")
+def hostname(name: str) -> str:
+    """What a host calls itself."""
+    return str(_INVENTORY["hosts"][name].get("hostname", name))
 
 
 @pytest.fixture
