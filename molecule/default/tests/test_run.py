@@ -259,6 +259,42 @@ def test_a_login_is_tried_with_nobody_but_the_provider(host: Host, provider: Pro
     assert logins(provider, marker) == 0
 
 
+@pytest.mark.parametrize("sign", "#/=")
+def test_a_login_with_another_sign_than_the_at_gets_through_to_the_provider(
+    host: Host, provider: Provider, sign: str
+) -> None:
+    done = run(smarthost_username=f"casey{sign}fastmail.com", smarthost_verify_login="required")
+    assert changed(done) == 1
+    mail = Mail(host).arrived(provider)
+    assert mail["Return-Path"] == "<casey@fastmail.com>"
+    assert (
+        f"casey{sign}fastmail.com"
+        in host.file(host.check_output("postconf -h smtp_sasl_password_maps").partition(":")[2]).content_string
+    )
+
+
+def test_a_provider_that_only_sends_needs_an_address_for_roots_mail(host: Host) -> None:
+    before = host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'")
+    mailgun = {
+        "smarthost_provider": "mailgun",
+        "smarthost_region": "eu",
+        "smarthost_username": "nas@casey.test",
+        "smarthost_aliases": {"ups": "casey@fastmail.com"},
+    }
+    done = run(**mailgun)
+    assert done.returncode != 0
+    assert "smarthost_aliases: does not say who gets root's mail. It would go to nas@casey.test" in said(done)
+    assert "Mailgun only sends: it keeps no mailbox for that address" in said(done)
+    assert host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") == before
+
+
+def test_an_open_relay_is_refused(host: Host) -> None:
+    done = run(smarthost_parameters={"inet_interfaces": "all", "mynetworks": "0.0.0.0/0"})
+    assert done.returncode != 0
+    assert "mynetworks has 0.0.0.0/0: an open relay" in said(done)
+    assert "0.0.0.0:25" not in host.check_output("ss -Htln")
+
+
 def test_a_provider_that_cannot_be_reached_is_a_warning_unless_it_is_required(host: Host) -> None:
     away = {"smarthost_host": "smtp.away.test"}
     done = run(smarthost_verify_login="required", **away)
