@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ROOT = "root"
 ALIASES = "/etc/aliases"
 SPOOL = "/var/mail"
+FORWARD = ".forward"
 # A .forward is a line or two; something larger is none.
 _LARGEST = 65536
 # Tables that can be listed, and those that a question costs nothing.
@@ -294,7 +295,8 @@ def _list(names: Iterable[str]) -> str:
 
 def look(host: Host, own_names: list[str], asks_postfix: bool) -> Before:
     """Who gets mail of local users now: by Postfix, where one was configured, else as most mailers have it."""
-    users = {entry.pw_name.lower(): entry.pw_dir for entry in pwd.getpwall()}
+    accounts = {entry.pw_name.lower(): entry for entry in pwd.getpwall()}
+    users = {user: entry.pw_dir for user, entry in accounts.items()}
     before = Before(domains=[name.lower() for name in own_names])
     # Postfix is asked: what stands in main.cf may be made of other parameters, or be a default.
     values = configuration.parse_main_cf(host.command("postconf", "-x", *_PARAMETERS)[1]) if asks_postfix else {}
@@ -302,15 +304,24 @@ def look(host: Host, own_names: list[str], asks_postfix: bool) -> Before:
         _ask_postfix(host, before, values, users)
     else:
         before.aliases = parse(host.read(ALIASES))
-    for user, home in users.items():
-        path = os.path.join(home, ".forward")
-        # Homes may be somewhere that is not there, or not root's to read.
-        with contextlib.suppress(OSError):
-            found = targets(host.read(path)) if os.path.isfile(path) and os.path.getsize(path) < _LARGEST else []
-            if found:
-                before.forwards[user] = before.forward_files[path] = found
+    for user, entry in accounts.items():
+        found = _forward(host, entry.pw_dir, entry.pw_uid)
+        if found:
+            before.forwards[user] = before.forward_files[os.path.join(entry.pw_dir, FORWARD)] = found
     before.mailboxes = _mailboxes(users, values)
     return before
+
+
+def _forward(host: Host, home: str, user: int) -> list[str]:
+    """The targets of a user's .forward; none where there is none."""
+    path = os.path.join(home, FORWARD)
+    # Homes may be somewhere that is not there, or not root's to read.
+    with contextlib.suppress(OSError):
+        # root's home on a Mac is daemon's as well, who cannot read it.
+        owners = {os.stat(path).st_uid, os.stat(home).st_uid}
+        if user in owners and os.path.isfile(path) and os.path.getsize(path) < _LARGEST:
+            return targets(host.read(path))
+    return []
 
 
 def _ask_postfix(host: Host, before: Before, values: Mapping[str, str], users: Iterable[str]) -> None:
@@ -319,7 +330,7 @@ def _ask_postfix(host: Host, before: Before, values: Mapping[str, str], users: I
     origin = values.get("myorigin", "").lower()
     if origin.startswith("/"):
         origin = host.read(origin).split("\n")[0].strip().lower()
-    before.domains = list(dict.fromkeys([origin, *destinations, *before.domains]))
+    before.domains = [name for name in dict.fromkeys([origin, *destinations, *before.domains]) if name]
     names = list(users)
     for spelled in split_maps(values.get("virtual_alias_maps", "")):
         whole = [f"{name}@{domain}" for name in names for domain in before.domains]
@@ -328,7 +339,8 @@ def _ask_postfix(host: Host, before: Before, values: Mapping[str, str], users: I
     if origin not in destinations and not any(sign in " ".join(destinations) for sign in "/:"):
         # Users of this host are at home elsewhere, and its aliases are nobody's.
         before.domains.remove(origin)
-        before.virtual.setdefault(ROOT, [f"{ROOT}@{origin}"])
+        if not addresses.is_private_domain(origin):
+            before.virtual.setdefault(ROOT, [f"{ROOT}@{origin}"])
         return
     before.luser_relay = values.get("luser_relay", "")
     for spelled in split_maps(values.get("alias_maps", "")):
@@ -341,10 +353,11 @@ def _table(host: Host, spelled: str, keys: list[str], alias: bool) -> dict[str, 
     spelled = spelled[len("proxy:") :] if spelled.startswith("proxy:") else spelled
     kind, _colon, path = spelled.rpartition(":") if spelled.startswith("/") else spelled.partition(":")
     if kind in ("", *_LISTED):
-        read = parse if alias and kind != "texthash" else parse_virtual
         code, out, _err = host.command("postalias" if alias else "postmap", "-s", spelled)
-        # Not compiled, or of a type that cannot be listed: its text.
-        return read(out) if code == 0 else read(host.read(path))
+        if code != 0:
+            # Not compiled, or of a type that cannot be listed: its text.
+            out, alias = host.read(path), alias and kind != "texthash"
+        return (parse if alias else parse_virtual)(out)
     asked = keys if kind in _QUICK else [key for key in keys if key.partition("@")[0] == ROOT]
     argv = [host.path("postmap"), "-q", "-", spelled]
     _code, out, _err = host.module.run_command(argv, data="\n".join(asked) + "\n", environ_update={"LC_ALL": "C"})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils import aliases
@@ -184,6 +187,79 @@ def test_a_whole_file_as_debian_has_it() -> None:
         f"mailer-daemon: postmaster\npostmaster: root\nnobody: root\nwww: webmaster\nwebmaster: root\nroot: {FAMILY}\n"
     )
     assert len(aliases.changes(before, NEW)) == 2
+
+
+class FakeHost:
+    """A host whose Postfix answers what is written here: the first words of a command -> output."""
+
+    def __init__(self, files: dict[str, str], **answers: str) -> None:
+        self.files = files
+        self.answers = answers
+        self.module = self
+
+    def command(self, program: str, *arguments: str) -> tuple[int, str, str]:
+        out = self.answers.get(program if program == "postconf" else arguments[-1].replace(":", "_").replace("/", "_"))
+        return (1, "", "cannot open") if out is None else (0, out, "")
+
+    def path(self, program: str) -> str:
+        return program
+
+    def read(self, path: str) -> str:
+        return self.files.get(path, "")
+
+    def run_command(self, argv: list[str], data: str, environ_update: dict[str, str]) -> tuple[int, str, str]:
+        pattern = argv[-1].partition(":")[2]
+        return 0, "".join(f"{key}\t{FAMILY}\n" for key in data.split() if key.startswith(pattern)), ""
+
+
+def found_on(host: FakeHost, asks_postfix: bool = True) -> str:
+    """What is said of whose mail goes elsewhere, without what the machine of this test has itself."""
+    before = aliases.look(cast(Any, host), ["nas.lan"], asks_postfix)
+    before.forwards, before.forward_files, before.mailboxes = {}, {}, {}
+    return " ".join(aliases.changes(before, NEW))
+
+
+USUAL = "mydestination = nas.lan, localhost\nmyorigin = nas.lan\n"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        FakeHost({}, postconf=USUAL + "alias_maps = hash:/a\n", hash__a=f"root:\t{FAMILY}\n"),
+        FakeHost({}, postconf=USUAL + "alias_maps = proxy:hash:/a\n", hash__a=f"root:\t{FAMILY}\n"),
+        FakeHost({"/a": f"root: {FAMILY}"}, postconf=USUAL + "alias_maps = hash:/a\n"),
+        FakeHost({"/a": f"root {FAMILY}"}, postconf=USUAL + "alias_maps = texthash:/a\n"),
+        FakeHost({}, postconf=USUAL + "alias_maps = texthash:/a\n", texthash__a=f"root:\t{FAMILY}\n"),
+        FakeHost({}, postconf=USUAL + "virtual_alias_maps = hash:/v\n", hash__v=f"root@nas.lan\t{FAMILY}\n"),
+        FakeHost({}, postconf=USUAL + "virtual_alias_maps = regexp:root@\n"),
+        FakeHost({}, postconf=USUAL + "virtual_alias_maps = ldap:root@nas\n"),
+        FakeHost({"/m": "casey.test\n"}, postconf="mydestination = \nmyorigin = /m\nvirtual_alias_maps = hash:/v\n",
+                 hash__v=f"root\t{FAMILY}\n"),
+        FakeHost({"/etc/aliases": f"root: {FAMILY}"}, postconf=""),
+    ],
+)  # fmt: skip
+def test_postfix_is_asked_what_its_tables_say(host: FakeHost) -> None:
+    assert f"Until now mail of root goes to {FAMILY};" in found_on(host)
+
+
+def test_aliases_that_postfix_does_not_use_are_not_named() -> None:
+    files = {"/etc/aliases": f"root: {FAMILY}"}
+    assert found_on(FakeHost(files, postconf=USUAL + "alias_maps =\n")) == ""
+    # Mail of local users leaves as it is, for the same name elsewhere.
+    away = "mydestination =\nmyorigin = casey.test\nalias_maps = hash:/etc/aliases\n"
+    assert "mail of root goes to root@casey.test;" in found_on(FakeHost(files, postconf=away))
+    assert found_on(FakeHost(files, postconf=away.replace("casey.test", "nas.lan"))) == ""
+    assert "mail of root" in found_on(FakeHost(files), asks_postfix=False)
+
+
+def test_a_forward_is_its_owners_where_users_share_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".forward").touch()
+    user = os.getuid()
+    accounts = [SimpleNamespace(pw_name=f"user{uid}", pw_uid=uid, pw_dir=str(tmp_path)) for uid in (user, user + 1)]
+    monkeypatch.setattr("pwd.getpwall", lambda: accounts)
+    path = f"{tmp_path}/.forward"
+    before = aliases.look(cast(Any, FakeHost({path: "x@y.test\n"})), ["nas.lan"], False)
+    assert (before.forwards, before.forward_files) == ({f"user{user}": ["x@y.test"]}, {path: ["x@y.test"]})
 
 
 def test_tables_written_out_stay_whole() -> None:
