@@ -127,6 +127,8 @@ log_path = /var/log/dovecot.log
 auth_mechanisms = plain login
 # Whether a password may go in plain text is Postfix's decision (smtpd_tls_auth_only).
 auth_allow_cleartext = yes
+# As Fastmail: another sign may stand for the @ of a login.
+auth_username_translation = "#@/@=@"
 passdb passwd-file {{
   passwd_file_path = {USERS}
 }}

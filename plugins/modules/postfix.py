@@ -51,6 +51,10 @@ options:
     type: list
     elements: str
     default: []
+  aliases:
+    description: Local user -> addresses that get this user's mail. Whom it goes to until now is named on the first run.
+    type: dict
+    default: {}
   main_cf:
     description: Text of main.cf, with C(@tables@) where the folder of the tables is named. For O(state=present).
     type: str
@@ -167,6 +171,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mail.plugins.module_utils import (
+    aliases,
     configuration,
     diagnosis,
     host,
@@ -808,6 +813,8 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     new_login = bool(wrong) and postfix.changes_login(old, before, rendered)
     new_way = new_login or (bool(wrong) and postfix.changes_way(old, before, rendered))
     obstacle = None
+    if old is None:
+        name_who_gets_mail(postfix, before)
     if postfix.installed:
         postfix.check_host()
         if wrong:
@@ -929,6 +936,15 @@ def check_take_over(postfix: Postfix, before: str) -> list[str]:
     return [name for name in values if name not in new]
 
 
+def name_who_gets_mail(postfix: Postfix, before: str) -> None:
+    """Warn of users whose mail goes elsewhere from now on."""
+    names = postfix.module.params["own_names"]
+    asks_postfix = postfix.installed and bool(before) and not postfix.fresh
+    said = aliases.changes(aliases.look(postfix, names, asks_postfix), postfix.module.params["aliases"])
+    if said:
+        postfix.module.warn(f"Taking over {names[0] if names else 'this host'}: {' '.join(said)}")
+
+
 def give_back(postfix: Postfix) -> dict[str, Any]:
     """The host as it was found; raises Refused with everything as it is."""
     found = json.loads(postfix.read(postfix.found) or "{}")
@@ -1010,6 +1026,7 @@ def main() -> None:
             "installed": {"type": "list", "elements": "str", "default": []},
             "take_over": {"type": "bool", "default": False},
             "own_names": {"type": "list", "elements": "str", "default": []},
+            "aliases": {"type": "dict", "default": {}},
             "main_cf": {"type": "str"},
             "tables": {"type": "dict", "default": {}},
             "sasl_passwd": {"type": "str", "no_log": True},
