@@ -22,8 +22,8 @@ PASSWORD = "q7w2e9r4t6y1u8i3"  # opens nothing but this lab
 # Further addresses that the account may send from.
 ALIASES = ("alerts@casey.test",)
 # An account with another provider.
-OTHER_ACCOUNT = "you@icloud.com"
-OTHER_PASSWORD = "abcd-efgh-ijkl-mnop"  # opens nothing but this lab
+OTHER_ACCOUNT = "sasha@icloud.com"
+OTHER_PASSWORD = "kqzd-wfrh-xjkm-mvzp"  # opens nothing but this lab
 _PASSWORDS = {ACCOUNT: PASSWORD, OTHER_ACCOUNT: OTHER_PASSWORD}
 _OWNED = {ACCOUNT: (ACCOUNT, *ALIASES), OTHER_ACCOUNT: (OTHER_ACCOUNT,)}
 # More than all the runs and mails of a test need in a minute, and far less than a login for each mail of a burst.
@@ -127,6 +127,8 @@ log_path = /var/log/dovecot.log
 auth_mechanisms = plain login
 # Whether a password may go in plain text is Postfix's decision (smtpd_tls_auth_only).
 auth_allow_cleartext = yes
+# As Fastmail: another sign may stand for the @ of a login.
+auth_username_translation = "#@/@=@"
 passdb passwd-file {{
   passwd_file_path = {USERS}
 }}

@@ -130,6 +130,20 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
+def forget_the_log(host: Host) -> None:
+    """Let the host begin a new log, because what was lost is a fault for a day."""
+    host.run_expect([0], "journalctl --rotate && sleep 1 && journalctl --vacuum-time=1s")
+
+
+def lose_a_mail(host: Host) -> None:
+    """Let the provider refuse a mail for good, because its sender is not the account's."""
+    host.run_expect([0], "printf 'Subject: lost\\n\\nx\\n' | /usr/sbin/sendmail -f stranger@elsewhere.example root")
+    deadline = time.monotonic() + DEFERRAL_SECONDS
+    while "status=bounced" not in host.check_output("journalctl --no-pager --output=cat --identifier=postfix/smtp"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 class Mail:
     """One mail, from the hands of a program on a host to its end."""
 

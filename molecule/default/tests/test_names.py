@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import testinfra
@@ -47,7 +46,9 @@ def test_its_users_send_as_the_account_and_its_domains_mailboxes_get_their_mail(
 
 
 def test_mail_to_root_under_that_name_reaches_the_person(host: Host, provider: Provider, inventory: str) -> None:
-    changed(run(inventory, limit="domain", smarthost_aliases={"root": "casey@fastmail.com"}, smarthost_generic={}), "domain")
+    changed(
+        run(inventory, limit="domain", smarthost_aliases={"root": "casey@fastmail.com"}, smarthost_generic={}), "domain"
+    )
     assert Mail(host, to="root@casey.test").arrived(provider).recipient == "casey@fastmail.com"
 
 
@@ -69,9 +70,14 @@ def test_mail_that_waited_under_that_name_leaves_as_the_account(host: Host, prov
     changed(run(inventory, limit="domain", smarthost_state="absent"), "domain")
     host.run_expect([0], "DEBIAN_FRONTEND=noninteractive apt-get -qq install postfix")
     host.run_expect([0], "postconf -e relayhost=[127.0.0.1]:9 mydestination=localhost && postfix reload")
-    to_root, to_friend = Mail(host, sender="ups@casey.test", to="root@casey.test"), Mail(host, to="friend@elsewhere.test")
+    to_root, to_friend = (
+        Mail(host, sender="ups@casey.test", to="root@casey.test"),
+        Mail(host, to="friend@elsewhere.test"),
+    )
     assert to_friend.reason_it_waits()
-    changed(run(inventory, limit="domain", smarthost_generic={}, smarthost_aliases={"root": "casey@fastmail.com"}), "domain")
+    changed(
+        run(inventory, limit="domain", smarthost_generic={}, smarthost_aliases={"root": "casey@fastmail.com"}), "domain"
+    )
     for sent, recipient in ((to_root, "casey@fastmail.com"), (to_friend, "friend@elsewhere.test")):
         mail = sent.arrived(provider)
         assert (mail.sender, mail.recipient) == ("casey@fastmail.com", recipient)

@@ -16,9 +16,22 @@ from lab.provider import OTHER_ACCOUNT, OTHER_PASSWORD, PASSWORD, Provider
 
 CONTAINER = f"{LAB}-{NAME}"
 # Users of the host, what containers and devices call themselves, an app that has the account's own address.
-SENDERS = ("root", "ups", "nut", "root@3f2a1b9c", "scan@printer.lan", "a@[127.0.0.1]", "root@my_nas", "casey@fastmail.com")
+SENDERS = (
+    "root",
+    "ups",
+    "nut",
+    "root@3f2a1b9c",
+    "scan@printer.lan",
+    "a@[127.0.0.1]",
+    "root@my_nas",
+    "casey@fastmail.com",
+)
 # Who gets it when it is handed in -> who is to get it whatever the aliases say later.
-RECIPIENTS = {"root": "casey@fastmail.com", "ups": "alerts@casey.test", "friend@elsewhere.test": "friend@elsewhere.test"}
+RECIPIENTS = {
+    "root": "casey@fastmail.com",
+    "ups": "alerts@casey.test",
+    "friend@elsewhere.test": "friend@elsewhere.test",
+}
 COUNT = 20
 ICLOUD = {
     "smarthost_provider": "icloud",
