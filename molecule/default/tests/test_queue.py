@@ -115,7 +115,7 @@ def test_all_that_waits_arrives_once_as_whoever_delivers_it_may_send(
 
 
 @pytest.mark.parametrize("rewrite", ["local", "all"])
-@pytest.mark.parametrize("reply", ["552 5.2.2 Mailbox full", "550-5.4.5 Daily user sending limit exceeded"])
+@pytest.mark.parametrize("reply", ["552 5.2.2 Mailbox full", "550 5.4.5 Daily user sending limit exceeded"])
 def test_a_refused_mail_comes_back_once_at_most(host: Host, provider: Provider, rewrite: str, reply: str) -> None:
     changed(run(smarthost_rewrite=rewrite))
     provider.reply("message", reply)
