@@ -21,12 +21,13 @@ if TYPE_CHECKING:
         configuration,
         diagnosis,
         login,
+        replies,
         smarthost,
         watch,
     )
 
 # All that the program imports.
-MODULES = ("addresses", "configuration", "diagnosis", "login", "services", "smarthost", "watch")
+MODULES = ("addresses", "configuration", "diagnosis", "login", "replies", "services", "smarthost", "watch")
 PACKAGE = services.__name__.rpartition(".")[0]
 LIBRARY = "/usr/local/lib/smarthost"
 
