@@ -374,6 +374,22 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'link': 'https://support.apple.com/en-us/102525',
      'providers': ('icloud',),
      'says_there': ('wrong version number', 'record layer failure', 'packet length too long')},
+    {'key': 'infomaniak-login-refused',
+     'kind': 'login',
+     'cause': 'Infomaniak refused the login: it takes the full email address, and a password that was made for this '
+              'address, not the one of the Infomaniak account.',
+     'remedy': 'Set smarthost_username to the full email address, and smarthost_password to a password made for that '
+               'address.',
+     'link': 'https://www.infomaniak.com/en/support/faq/admin2/webmail?page=6',
+     'providers': ('infomaniak',),
+     'says_there': ('authentication failed',
+                    'authentication unsuccessful',
+                    'authentication credentials invalid',
+                    'incorrect authentication data',
+                    'invalid login or password',
+                    'invalid username or password',
+                    'bad username / password',
+                    'SASL authentication failed; server … said: 5')},
     {'key': 'ionos-limit',
      'kind': 'limit',
      'cause': 'The account has sent as much as it may in an hour. IONOS says this, where the limit grows from 50 to '
