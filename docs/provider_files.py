@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from . import provider_schema
+
 PROJECT = Path(__file__).resolve().parent.parent
 FOLDER = PROJECT / "roles/smarthost/providers"
 
@@ -21,7 +23,10 @@ _LOGGED = {
     "rcpt": "host smtp.example.org[192.0.2.25] said: {} (in reply to RCPT TO command)",
     "message": "host smtp.example.org[192.0.2.25] said: {} (in reply to end of DATA command)",
 }
-STEPS = tuple(_LOGGED)
+
+
+class WrongFileError(Exception):
+    """Files that are not as their README says."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,11 @@ class Met:
 def files() -> dict[str, dict[str, Any]]:
     """Every file of the folder, by its name without the ending."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return {path.stem: yaml.load(path.read_text(encoding="utf-8"), loader) for path in sorted(FOLDER.glob("*.yml"))}
+    found = {path.stem: yaml.load(path.read_text(encoding="utf-8"), loader) for path in sorted(FOLDER.glob("*.yml"))}
+    faults = [fault for name, file in found.items() for fault in provider_schema.wrong_with(name, file)]
+    if faults:
+        raise WrongFileError("\n".join(faults))
+    return found
 
 
 def presets() -> dict[str, dict[str, Any]]:

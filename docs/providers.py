@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from . import provider_files
@@ -110,6 +111,10 @@ def readme(before: str) -> str:
 
 
 if __name__ == "__main__":
+    try:
+        provider_files.files()
+    except provider_files.WrongFileError as wrong:
+        sys.exit(str(wrong))
     PAGE.write_text(page(), encoding="utf-8")
     README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(PROJECT)} and {README.name}")

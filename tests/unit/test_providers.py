@@ -10,31 +10,12 @@ from typing import Any
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils import addresses, diagnosis
 
-from docs import provider_files, providers, replies
+from docs import provider_files, provider_schema, providers, replies
 
 FILES = provider_files.files()
 PROVIDERS = provider_files.presets()
-README = (provider_files.FOLDER / "README.md").read_text(encoding="utf-8")
-
-
-def keys(chapter: str) -> dict[str, tuple[bool, str]]:
-    """Key -> whether it is in every one, and its type, as a chapter of the README has them."""
-    text = README.partition(f"\n## {chapter}\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `([a-z_]+)` \| ?(\*?) \| (\w+) \| \S", text, re.M)
-    return {key: (star == "*", kind) for key, star, kind in rows}
-
-
-PRESET, EXAMPLE, REPLY = keys("preset"), keys("example"), keys("replies")
-TYPES = {"list": list, "dict": dict, "int": int, "bool": bool}
-ENUMS = {
-    "kind": {"mailbox", "service", *diagnosis.KINDS},
-    "username": {"address", "local_part", "any"},
-    "from": {"owned", "verified", "login", "replaced", "any"},
-    "certainty": {"documented", "measured", "secondary"},
-}
+KEYS = {**provider_schema.PRESET, **provider_schema.REPLY}
 TLS = {"implicit", "starttls"}
-# What a file may have, in this order.
-CHAPTERS = ("preset", "presets", "example", "replies", "also")
 # Those that there were at first.
 EARLY = {
     "fastmail", "icloud", "gmail", "google_relay", "outlook", "microsoft365",
@@ -55,84 +36,20 @@ def hosts(preset: dict[str, Any]) -> Iterator[str]:
     yield from preset.get("alternate_hosts", {})
 
 
-def judged(what: str, given: dict[str, Any], known: dict[str, tuple[bool, str]], optional: set[str]) -> list[str]:
-    """All that is wrong with the keys and the types of a mapping, in words."""
-    faults = [f"{what}: there is no key {key!r}; there are {', '.join(known)}" for key in given if key not in known]
-    faults += [
-        f"{what}: {key} is missing" for key, (always, _) in known.items() if always and key not in {*given, *optional}
-    ]
-    order = [key for key in known if key in given]
-    if not faults and list(given) != order:
-        faults.append(f"{what}: the order of its keys is {', '.join(order)}")
-    for key, value in given.items():
-        kind = known.get(key, (False, ""))[1]
-        if kind and type(value) is not TYPES.get(kind, str):
-            faults.append(f"{what}: {key} is {value!r}, which is no {kind}; quotes make a text of a number or a date")
-        elif kind == "enum" and value not in ENUMS[key]:
-            faults.append(f"{what}: {key} is {value}; it can be {', '.join(sorted(ENUMS[key]))}")
-        elif kind == "list" and not (value and all(type(item) in (str, dict) for item in value)):
-            faults.append(f"{what}: {key} is empty, or has something that is no text; quotes make one of it")
-        elif kind == "url" and not re.fullmatch(r"https://[^\s/]+\.[^\s/]+(/\S*)?", value):
-            faults.append(f"{what}: {key} is no address that begins with https://")
-        elif kind == "str" and ("\n" in value or "  " in value.strip()):
-            faults.append(f"{what}: {key} has a line break or two spaces in a row; write a long text below >-")
-    return faults
-
-
-def wrong_lines(what: str, met: list[Any]) -> list[str]:
-    """All that is wrong with real lines."""
-    steps = f"one step ({', '.join(provider_files.STEPS)}) and the reply, or a text"
-    return [
-        f"{what}: {item!r} is not {steps}; a text with a colon and a space in it needs quotes"
-        for item in met
-        if not (
-            isinstance(item, str)
-            or (isinstance(item, dict) and len(item) == 1 and item.keys() <= {*provider_files.STEPS})
-        )
-        or not all(isinstance(said, str) for said in (item.values() if isinstance(item, dict) else [item]))
-    ]
-
-
-def wrong_with(name: str, file: dict[str, Any]) -> list[str]:
-    """All that is wrong with the shape of a file, in words that a stranger understands."""
-    faults = [f"{name}.yml: there is no {key!r} in a file" for key in file if key not in CHAPTERS]
-    if list(file) != (order := [key for key in CHAPTERS if key in file]) and not faults:
-        faults.append(f"{name}.yml: the order is {', '.join(order)}")
-    if "preset" in file:
-        preset = file["preset"]
-        optional = {"host"} if {"regions", "region_host"} & set(preset) else set()
-        optional |= {"kind", "host", "source", "checked", "certainty"} if name == "custom" else set()
-        faults += judged(f"{name}.yml, preset", preset, PRESET, optional)
-        if ("example" in file) == ("password_refused" in preset):
-            faults.append(f"{name}.yml: every preset has an example, except those with password_refused")
-        if "kind" in preset and preset["kind"] not in ("mailbox", "service"):
-            faults.append(f"{name}.yml, preset: kind is mailbox or service")
-    if "example" in file:
-        faults += judged(f"{name}.yml, example", file["example"], EXAMPLE, set())
-    for reply in file.get("replies", []):
-        what = f"{name}.yml, {reply.get('key', 'a reply without a key')}"
-        faults += judged(what, reply, REPLY, set())
-        faults += wrong_lines(what, reply.get("met", []))
-        if reply.get("kind") not in diagnosis.KINDS:
-            faults.append(f"{what}: kind is one of {', '.join(diagnosis.KINDS)}")
-        if not {"says", "says_there", "like"} & set(reply):
-            faults.append(f"{what}: nothing tells of it; it needs says, says_there or like")
-        if "says" in reply and not reply.get("met"):
-            faults.append(f"{what}: it needs a real line in met")
-    for key, lines in file.get("also", {}).items():
-        faults += wrong_lines(f"{name}.yml, also, {key}", lines)
-    return faults
-
-
 def test_the_readme_tells_of_the_keys() -> None:
-    assert len(PRESET) > 25 and len(REPLY) == 9 and len(EXAMPLE) == 2
+    preset, reply = provider_schema.PRESET, provider_schema.REPLY
+    assert len(preset) > 25 and len(reply) == 9 and list(provider_schema.EXAMPLE) == ["given", "makes"]
     assert {"name", "kind", "host", "ports", "username", "password_kind", "from"} <= {
-        key for key, (always, _) in PRESET.items() if always
+        key for key, row in preset.items() if row.always
     }
-    assert {kind for _, kind in (*PRESET.values(), *REPLY.values())} <= {
+    assert {row.type for row in (*preset.values(), *reply.values())} <= {
         "str", "list", "dict", "enum", "int", "bool", "regex", "url", "date"
     }  # fmt: skip
-    assert all(f"`{kind}`" in README for kind in diagnosis.KINDS)
+    assert preset["kind"].choices == ("mailbox", "service")
+    assert preset["username"].choices == ("address", "local_part", "any")
+    assert preset["from"].choices == ("owned", "verified", "login", "replaced", "any")
+    assert preset["certainty"].choices == ("documented", "measured", "secondary")
+    assert reply["kind"].choices == diagnosis.KINDS
 
 
 def test_no_preset_was_lost() -> None:
@@ -141,8 +58,7 @@ def test_no_preset_was_lost() -> None:
 
 @each_file
 def test_a_file_has_the_keys_of_the_readme_in_its_order(name: str) -> None:
-    faults = wrong_with(name, FILES[name])
-    assert not faults, "\n".join(faults)
+    assert provider_schema.wrong_with(name, FILES[name]) == []
 
 
 GOOD_REPLY = {"key": "x-y", "kind": "limit", "says": ["No"], "cause": "C.", "remedy": "R.", "met": [{"auth": "535 No"}]}
@@ -151,10 +67,10 @@ GOOD_REPLY = {"key": "x-y", "kind": "limit", "says": ["No"], "cause": "C.", "rem
 @pytest.mark.parametrize(
     ("file", "fault"),
     [
-        ({"replys": []}, "there is no 'replys' in a file"),
-        ({"replies": [], "presets": ["gmail"]}, "the order is presets, replies"),
+        ({"replys": [GOOD_REPLY]}, "'replys' cannot stand here; there can be preset, presets, example"),
+        ({"replies": [GOOD_REPLY], "presets": ["gmail"]}, "the order is presets, replies"),
         ({"replies": [{**GOOD_REPLY, "sais": ["No"]}]}, "x-y: there is no key 'sais'; there are key, kind, like"),
-        ({"replies": [{**GOOD_REPLY, "kind": "mailbox"}]}, "x-y: kind is one of login, sender"),
+        ({"replies": [{**GOOD_REPLY, "kind": "mailbox"}]}, "x-y: kind is 'mailbox'; it can be login, sender"),
         ({"replies": [{**GOOD_REPLY, "met": [{"login": "535 No"}]}]}, "x-y: {'login': '535 No'} is not one step ("),
         ({"replies": [{**GOOD_REPLY, "met": [{"auth": 535}]}]}, "x-y: {'auth': 535} is not one step ("),
         ({"replies": [{**GOOD_REPLY, "link": "sendgrid.com"}]}, "x-y: link is no address that begins with https://"),
@@ -162,12 +78,17 @@ GOOD_REPLY = {"key": "x-y", "kind": "limit", "says": ["No"], "cause": "C.", "rem
         ({"replies": [{key: GOOD_REPLY[key] for key in ("key", "kind", "cause", "remedy")}]}, "nothing tells of it"),
         ({"replies": [{key: GOOD_REPLY[key] for key in GOOD_REPLY if key != "remedy"}]}, "x-y: remedy is missing"),
         ({"preset": {"name": "X", "ports": {}}}, "preset: host is missing"),
+        ({"preset": {"name": "X", "ports": {}}}, "it needs one reply with like: login-refused"),
+        (None, "'' cannot stand here; there can be preset"),
+        ({"preset": None}, "'preset' cannot stand here"),
+        ({"example": ["x"]}, "'example' cannot stand here"),
+        ({"replies": ["x"]}, "'x': kind is missing"),
         ({"preset": {"ports": {}, "name": "X"}}, "every preset has an example"),
         ({"preset": {"checked": datetime.date(2026, 1, 2)}}, "which is no date; quotes make a text"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_in_words(file: dict[str, Any], fault: str) -> None:
-    assert fault in "\n".join(wrong_with("x", file))
+def test_what_is_wrong_with_a_file_is_said_in_words(file: Any, fault: str) -> None:
+    assert fault in "\n".join(provider_schema.wrong_with("x", file))
 
 
 @each_file
@@ -181,11 +102,6 @@ def test_a_file_refers_to_what_there_is(name: str) -> None:
     assert set(file.get("also", {})) <= elsewhere
     # A preset's name is a value of a variable and an anchor of a page.
     assert "preset" not in file or re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name)
-    assert (
-        "preset" not in file
-        or name == "custom"
-        or [reply["like"] for reply in file.get("replies", []) if reply.get("like") == "login-refused"]
-    ), f"{name}.yml needs one reply that is like login-refused: which login the provider wants"
 
 
 def test_what_the_host_knows_is_what_the_files_say() -> None:
@@ -200,13 +116,13 @@ def test_the_page_and_the_readme_are_what_the_files_say() -> None:
 
 
 @each_preset
-def test_values_are_of_the_type_that_the_readme_names(preset: dict[str, Any]) -> None:
+def test_patterns_and_days_can_be_read(preset: dict[str, Any]) -> None:
     for key, value in preset.items():
-        if PRESET[key][1] == "regex":
+        if KEYS[key].type == "regex":
             re.compile(value)
-        if PRESET[key][1] == "date":
+        if KEYS[key].type == "date":
             assert datetime.date.fromisoformat(value) <= datetime.date.today()
-        if PRESET[key][1] == "list":
+        if KEYS[key].type == "list":
             assert all(isinstance(item, str) for item in value), key
 
 
