@@ -75,6 +75,12 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'remedy': "Send less in one mail. Set message_size_limit in smarthost_parameters to the server's limit, where the "
                'preset has none, so that the sender learns of it at once.',
      'says': ('message size … exceeds size limit … of server', 'message size exceeds fixed')},
+    {'key': 'helo-refused',
+     'kind': 'configuration',
+     'cause': 'The server does not accept the name that this host greets with (HELO).',
+     'remedy': 'Set smarthost_hostname to a whole name that exists on the internet, such as nas and a domain of your '
+               'own; the end of the reply says what is wrong with the present one.',
+     'says': ('Helo command rejected',)},
     {'key': 'aol-login-refused',
      'kind': 'login',
      'cause': 'AOL refused the login: programs need an app password, together with the full AOL address.',
@@ -190,6 +196,15 @@ REPLIES: tuple[dict[str, Any], ...] = (
                     'invalid username or password',
                     'bad username / password',
                     'SASL authentication failed; server … said: 5')},
+    {'key': 'gmail-helo',
+     'kind': 'configuration',
+     'cause': 'Google ended the conversation after the name that this host greets with (HELO). It is busy, or it does '
+              'not like that name, such as localhost.',
+     'remedy': 'Wait: Postfix tries again by itself. If it lasts, set smarthost_hostname to a name with a dot in it, '
+               'such as nas.lan.',
+     'link': 'https://support.google.com/a/answer/3726730',
+     'providers': ('gmail',),
+     'says_there': ('Try again later, closing connection. (EHLO)',)},
     {'key': 'gmx-login-refused',
      'kind': 'login',
      'cause': 'GMX refused the login. Besides a wrong password, it refuses accounts in which access by POP3 and IMAP '
@@ -212,7 +227,7 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'remedy': 'Leave smarthost_from out, so that it is the login, and set smarthost_rewrite to all.',
      'link': 'https://github.com/authelia/authelia/issues/2571',
      'providers': ('gmx',),
-     'says': ('Reject due to policy restrictions',)},
+     'says': ('Reject due to policy restrictions', 'Sender address is not allowed')},
     {'key': 'gmail-app-password-required',
      'kind': 'login',
      'cause': "Google refused the account's own password: 2-Step Verification is on, and programs then need an app "
@@ -245,14 +260,6 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'link': 'https://support.google.com/a/answer/3726730',
      'providers': ('gmail', 'google_relay'),
      'says': ('Temporary System Problem. Try again later',)},
-    {'key': 'google-relay-helo',
-     'kind': 'configuration',
-     'cause': "Google's relay did not like the name that this host greets with (HELO), such as localhost or a name "
-              "outside the organization's domains.",
-     'remedy': 'Set smarthost_hostname to a name in a domain of the organization.',
-     'link': 'https://support.google.com/a/answer/3726730',
-     'providers': ('gmail', 'google_relay'),
-     'says': ('Try again later, closing connection. (EHLO)',)},
     {'key': 'gmail-daily-limit',
      'kind': 'limit',
      'cause': 'The Google account has used up what it may send in a day: 500 messages on a personal account, 2000 on '
@@ -324,6 +331,14 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'link': 'https://support.google.com/a/answer/6140680',
      'providers': ('google_relay',),
      'says': ('Mail relay denied', 'Invalid credentials for relay')},
+    {'key': 'google-relay-helo',
+     'kind': 'configuration',
+     'cause': "Google's relay did not like the name that this host greets with (HELO), such as localhost or a name "
+              "outside the organization's domains.",
+     'remedy': 'Set smarthost_hostname to a name in a domain of the organization.',
+     'link': 'https://support.google.com/a/answer/3726730',
+     'providers': ('google_relay',),
+     'says': ('Try again later, closing connection. (EHLO)',)},
     {'key': 'icloud-login-refused',
      'kind': 'login',
      'cause': 'iCloud refused the login: it takes only app-specific passwords, and only together with the full iCloud '
@@ -410,6 +425,14 @@ REPLIES: tuple[dict[str, Any], ...] = (
                     'invalid username or password',
                     'bad username / password',
                     'SASL authentication failed; server … said: 5')},
+    {'key': 'mail-com-sender-refused',
+     'kind': 'sender',
+     'cause': 'The provider mail.com refused the mail by a policy. That is known of its sister GMX if the From is not '
+              'the address that logged in.',
+     'remedy': 'Leave smarthost_from out, so that it is the login, and set smarthost_rewrite to all.',
+     'link': 'https://github.com/authelia/authelia/issues/2571',
+     'providers': ('mail_com',),
+     'says_there': ('Reject due to policy restrictions', 'Sender address is not allowed')},
     {'key': 'mailbox-org-login-refused',
      'kind': 'login',
      'cause': 'The provider mailbox.org refused the login: the user is the main address of the account, and with '
@@ -451,6 +474,13 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'link': 'https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/send-smtp',
      'providers': ('mailgun',),
      'says': ('Sandbox subdomains',)},
+    {'key': 'mailgun-not-activated',
+     'kind': 'account',
+     'cause': 'Mailgun does not send for this account yet, because it was not activated.',
+     'remedy': 'Log in to Mailgun and activate the account, by the link in its mail or by a phone number.',
+     'link': 'https://github.com/Monstarrrr/rebutify/issues/162',
+     'providers': ('mailgun',),
+     'says': ('is not allowed to send: Please activate your Mailgun account',)},
     {'key': 'mailgun-relay-denied',
      'kind': 'policy',
      'cause': 'Mailgun did not take the mail: there was no login, or the login belongs to another domain.',
@@ -669,6 +699,17 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'remedy': 'Wait: Postfix tries again by itself. If it lasts, check in this order: smarthost_tls fits '
                'smarthost_port; the firewall; how many connections the provider allows at once.',
      'says': ('lost connection with', 'Connection reset by peer')},
+    {'key': 'conversation-timed-out',
+     'kind': 'network',
+     'cause': 'The server was reached, but stopped answering in the middle; the end of the line says at which step. If '
+              'that is the message itself, large packets get lost on the way (MTU), or something in between holds the '
+              'message up.',
+     'remedy': 'Wait: Postfix tries again by itself. If it lasts, check in this order: only large messages are stuck '
+               "(then lower the MTU of this host's network interface, to 1400, say; a VPN or DSL often needs that); no "
+               'firewall, router or virus scanner on the way inspects SMTP or blocks all of ICMP; the provider reports '
+               'no trouble.',
+     'link': 'https://hvera.wordpress.com/2009/06/30/mail-fails-consistently-with-timeout-or-lost-connection/',
+     'says': ('conversation with … timed out while',)},
     {'key': 'outlook-no-passwords',
      'kind': 'policy',
      'cause': 'Outlook.com has taken no passwords since September 2024, not even app passwords. Many mailboxes refuse '
@@ -781,6 +822,14 @@ REPLIES: tuple[dict[str, Any], ...] = (
                     'invalid username or password',
                     'bad username / password',
                     'SASL authentication failed; server … said: 5')},
+    {'key': 'postmark-sender-refused',
+     'kind': 'sender',
+     'cause': 'Postmark refused the From because neither the address nor its domain is confirmed there.',
+     'remedy': 'Confirm the address or its domain at Postmark, or set smarthost_from to one that is; set '
+               'smarthost_rewrite to all if programs set a From of their own.',
+     'link': 'https://postmarkapp.com/support/article/811',
+     'providers': ('postmark',),
+     'says': ('is not a Sender Signature on your account',)},
     {'key': 'proton-login-refused',
      'kind': 'login',
      'cause': 'Proton refused the login: it takes only an SMTP token, together with the very address on your own '
@@ -813,6 +862,15 @@ REPLIES: tuple[dict[str, Any], ...] = (
                     'invalid username or password',
                     'bad username / password',
                     'SASL authentication failed; server … said: 5')},
+    {'key': 'purelymail-domain-not-ready',
+     'kind': 'sender',
+     'cause': 'Purelymail does not send for the domain of the sender yet, because its SPF or DKIM records are not '
+              'right.',
+     'remedy': "Look at the domain in Purelymail's settings and correct the records in its DNS, or set smarthost_from "
+               'to an address in another domain of the account.',
+     'link': 'https://github.com/Purelymail/purelymail-issues/issues/438',
+     'providers': ('purelymail',),
+     'says': ('Cannot send mail from … check SPF or DKIM records',)},
     {'key': 'resend-login-refused',
      'kind': 'login',
      'cause': 'Resend refused the login: the user is the word "resend" for everybody, the password an API key (re_…).',
@@ -828,6 +886,14 @@ REPLIES: tuple[dict[str, Any], ...] = (
                     'invalid username or password',
                     'bad username / password',
                     'SASL authentication failed; server … said: 5')},
+    {'key': 'resend-domain-unverified',
+     'kind': 'sender',
+     'cause': 'Resend refused the From because its domain is not verified there.',
+     'remedy': 'Verify the domain at resend.com/domains, or set smarthost_from to an address in one that is; set '
+               'smarthost_rewrite to all if programs set a From of their own.',
+     'link': 'https://resend.com/docs/send-with-smtp',
+     'providers': ('resend',),
+     'says': ('domain is not verified. Please, add and verify your domain',)},
     {'key': 'sendgrid-login-refused',
      'kind': 'login',
      'cause': 'SendGrid refused the login: the user is the word "apikey" for everybody, the password an API key '
@@ -933,6 +999,16 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'link': 'https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html',
      'providers': ('ses',),
      'says_there': ('Temporary service failure', 'Timeout waiting for data from client')},
+    {'key': 'ses-invalid-sender',
+     'kind': 'sender',
+     'cause': 'Amazon SES does not accept the envelope sender. It says so to an address that cannot be on the '
+              'internet, and to no address at all, which is what notices that a message could not be delivered have.',
+     'remedy': 'Look at from= of the same message in the log. If it is empty (<>), such a notice is lost: look for the '
+               'message that could not be delivered. Otherwise set smarthost_from to a verified identity and '
+               'smarthost_rewrite to all.',
+     'link': 'https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-smtp.html',
+     'providers': ('ses',),
+     'says': ('Invalid MAIL FROM address provided',)},
     {'key': 'smtp2go-login-refused',
      'kind': 'login',
      'cause': 'SMTP2GO refused the login: it takes an "SMTP user" and that user\'s password, not the account\'s own.',
@@ -955,6 +1031,15 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'link': 'https://developers.smtp2go.com/docs/smtp-relay',
      'providers': ('smtp2go',),
      'says': ('From header sender domain not verified',)},
+    {'key': 'smtp2go-blank-sender',
+     'kind': 'sender',
+     'cause': 'SMTP2GO refused a message without a sender. Notices that another message could not be delivered have '
+              'none, so this one is lost.',
+     'remedy': 'Look in the log for the message that could not be delivered. To get such notices from now on, allow '
+               'blank senders in the settings at SMTP2GO.',
+     'link': 'https://github.com/sefinek/Cloudflare-WAF-Expressions/issues/9',
+     'providers': ('smtp2go',),
+     'says': ('to send email from a blank sender, enable blank senders',)},
     {'key': 'certificate-untrusted',
      'kind': 'certificate',
      'cause': "The server's certificate was not issued by an authority that this host trusts: its CA bundle is missing "
@@ -1083,6 +1168,14 @@ REPLIES: tuple[dict[str, Any], ...] = (
                     'invalid username or password',
                     'bad username / password',
                     'SASL authentication failed; server … said: 5')},
+    {'key': 'web-de-sender-refused',
+     'kind': 'sender',
+     'cause': 'WEB.DE refused the mail by a policy. That is known of its sister GMX if the From is not the address '
+              'that logged in.',
+     'remedy': "Set smarthost_from to the account's full address, which ends in @web.de, and smarthost_rewrite to all.",
+     'link': 'https://github.com/authelia/authelia/issues/2571',
+     'providers': ('web_de',),
+     'says_there': ('Reject due to policy restrictions', 'Sender address is not allowed')},
     {'key': 'yahoo-login-refused',
      'kind': 'login',
      'cause': 'Yahoo refused the login: programs need an app password, together with the full Yahoo address.',
@@ -1104,6 +1197,15 @@ REPLIES: tuple[dict[str, Any], ...] = (
                'Postfix tries again by itself.',
      'providers': ('yahoo',),
      'says': ('Too many bad auth attempts',)},
+    {'key': 'yahoo-sender-refused',
+     'kind': 'sender',
+     'cause': 'Yahoo refused the mail. It says so if the From is not an address of the account, and is said to do so '
+              'for what looks like spam to it.',
+     'remedy': 'Check in this order: smarthost_from is left out or an address of the account, and smarthost_rewrite is '
+               "all; the same text passes if it is sent from Yahoo's own web page.",
+     'link': 'https://github.com/mattermost/mattermost/issues/13652',
+     'providers': ('yahoo',),
+     'says': ('Request failed; Mailbox unavailable',)},
     {'key': 'zoho-login-refused',
      'kind': 'login',
      'cause': 'Zoho refused the login: with two-factor authentication on it takes only app passwords, and an account '
