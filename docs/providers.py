@@ -54,6 +54,12 @@ def _size(size: int) -> str:
     return f"{size:,} bytes".replace(",", " ")
 
 
+def _login(preset: dict[str, Any]) -> str:
+    help, signs = preset.get("username_help", ""), preset.get("username_separators", "")
+    spellings = " or ".join(f"`you{sign}your.domain`" for sign in signs)
+    return f"{help} For programs that stumble over the @ it is {spellings} as well." if signs else help
+
+
 def _section(key: str, preset: dict[str, Any]) -> str:
     facts: list[tuple[str, Any]] = [
         ("Regions", ", ".join(f"`{name}` ({host})" for name, host in preset.get("regions", {}).items())),
@@ -64,11 +70,15 @@ def _section(key: str, preset: dict[str, Any]) -> str:
                 for host, more in preset.get("alternate_hosts", {}).items()
             ),
         ),
-        ("Login", preset.get("username_help")),
+        ("Login", _login(preset)),
         ("Password", preset.get("password_steps")),
         ("Page", f"<{preset['password_page']}>" if "password_page" in preset else None),
         ("From", f"{_FROM[preset['from']]}. {preset.get('from_help', '')}".strip()),
         ("`smarthost_from`", "must be given" if preset.get("from_required") else None),
+        (
+            "`smarthost_aliases`",
+            None if preset.get("mailboxes", True) else "must name who gets root's mail: it only sends",
+        ),
         ("Largest mail", _size(preset["size_limit"]) if "size_limit" in preset else None),
         ("Connections at once", preset["concurrency"]),
         ("Mails over one connection", preset.get("messages_per_connection")),

@@ -6,11 +6,12 @@ import sys
 from . import LabError, labs, system
 
 
-def _host(text: str) -> tuple[str, str]:
+def _host(text: str) -> tuple[str, str, str]:
     host, equals, kind = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST=KIND, as in nas=trixie")
-    return host, kind
+    kind, _colon, hostname = kind.partition(":")
+    return host, kind, hostname
 
 
 def main() -> int:
@@ -18,7 +19,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("setup", help="install what the lab needs on this machine")
     up = commands.add_parser("up", help="start a lab, or add hosts to it")
-    up.add_argument("hosts", nargs="+", type=_host, metavar="HOST=KIND")
+    up.add_argument("hosts", nargs="+", type=_host, metavar="HOST=KIND[:HOSTNAME]")
     up.add_argument("--provider", choices=labs.PROVIDERS, default="provider", help="default: %(default)s")
     down = commands.add_parser("down", help="remove hosts of a lab, or all of it")
     down.add_argument("hosts", nargs="*", metavar="HOST")
@@ -32,7 +33,8 @@ def main() -> int:
         if options.command == "setup":
             system.setup()
         elif options.command == "up":
-            labs.up(options.name, dict(options.hosts), options.provider)
+            hostnames = {host: hostname for host, _kind, hostname in options.hosts if hostname}
+            labs.up(options.name, {host: kind for host, kind, _ in options.hosts}, options.provider, hostnames)
         elif options.command == "down":
             labs.down(options.name, options.hosts)
         elif options.command == "reboot":

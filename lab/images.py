@@ -48,6 +48,8 @@ class Kind:
     # Of what goes into it beside this.
     version: str = ""
     domain: str = ""
+    # Whether its Postfix can name the server that it looks for in TLS (SNI).
+    names_server: bool = True
     # In place of a suite: an image of a container registry, and what to run in it first.
     image: str = ""
 
@@ -123,6 +125,8 @@ KINDS = {
         mac.version(),
         # As a Mac names itself.
         ".local",
+        # Postfix 3.2 cannot.
+        names_server=False,
     ),
     PROVIDER: Kind(
         "trixie",

@@ -5,6 +5,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +17,8 @@ from .images import KINDS
 LABEL = "homelab-mail-lab"
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 HOST = re.compile(rf"{NAME.pattern}(?:\.{NAME.pattern})*")
+# What a host calls itself is the business of its owner.
+HOSTNAME = re.compile(r"[A-Za-z0-9._-]+")
 
 BOOT_SECONDS = 60
 # Podman's name server forgets names where several containers come and go at once.
@@ -28,9 +31,18 @@ PROVIDERS: dict[str, tuple[str, tuple[str, ...], type[provider.Provider | script
 }
 
 
-def up(name: str, hosts: dict[str, str], provider_kind: str = "provider") -> None:
-    """Bring up the lab with these hosts (HOST: KIND); what is up already stays as it is."""
+def up(
+    name: str, hosts: dict[str, str], provider_kind: str = "provider", hostnames: Mapping[str, str] | None = None
+) -> None:
+    """Bring up the lab with these hosts (HOST: KIND); what is up already stays as it is.
+
+    A host calls itself by its name in the lab, or as hostnames (HOST: NAME) says.
+    """
+    hostnames = hostnames or {}
     _check_names(name, *hosts)
+    for hostname in hostnames.values():
+        if not HOSTNAME.fullmatch(hostname):
+            raise LabError(f"{hostname!r} is no host name: letters, digits, hyphens, dots and underscores")
     choice = [kind for kind in KINDS if kind != images.PROVIDER]
     for host, kind in hosts.items():
         if kind not in choice:
@@ -53,11 +65,13 @@ def up(name: str, hosts: dict[str, str], provider_kind: str = "provider") -> Non
         running = container is not None and container["State"] == "running"
         with step(f"{name}-{host} ({wanted[host]}) {'was up' if running else 'is up'}"):
             if container is None:
-                _create(name, host, wanted[host], names if host == "provider" else ())
+                _create(name, host, wanted[host], names if host == "provider" else (), hostnames.get(host))
             elif not running:
                 podman("start", f"{name}-{host}")
             _wait_for_boot(f"{name}-{host}", wanted[host])
             if host == "provider":
+                if not all(KINDS[kind].names_server for kind in hosts.values()):
+                    exec(f"{name}-{host}", "touch", provider.SNI_OPTIONAL)
                 switches(name).reset()
             else:
                 _trust(name, f"{name}-{host}", wanted[host])
@@ -141,9 +155,10 @@ def _create_network(name: str) -> None:
             podman("network", "create", "--label", f"{LABEL}={name}", name)
 
 
-def _create(name: str, host: str, kind: str, names: tuple[str, ...]) -> None:
+def _create(name: str, host: str, kind: str, names: tuple[str, ...], hostname: str | None) -> None:
     aliases = [option for alias in names for option in ("--network-alias", alias)]
-    options = ["--name", f"{name}-{host}", "--hostname", host + KINDS[kind].domain, "--label", f"{LABEL}={name}"]
+    hostname = hostname or host + KINDS[kind].domain
+    options = ["--name", f"{name}-{host}", "--hostname", hostname, "--label", f"{LABEL}={name}"]
     podman("run", "--detach", *options, "--network", name, *aliases, images.reference(kind))
 
 

@@ -4,10 +4,7 @@ Takes the place of the provider in a lab of its own: python -m lab up --provider
 """
 
 import json
-from functools import cache
 from pathlib import Path
-
-from docs import provider_files
 
 from . import certificates
 from .host import exec
@@ -27,64 +24,66 @@ MICROSOFT = {"offers": "SIZE 157286400\nAUTH LOGIN XOAUTH2"}
 RELAY = {"offers": "SIZE 26214400\nAUTH PLAIN LOGIN"}
 
 
-def _met(key: str, at: str = "") -> dict[str, str | list[str]]:
-    """The first real reply of an entry in roles/smarthost/providers, at its own step or at another one."""
-    first = next(met for met in provider_files.met() if met.key == key and met.step)
-    return {at or first.step: first.said}
+class Met(str):
+    """An entry of roles/smarthost/providers, in place of a reply: the first one that it was really met with."""
+
+    __slots__ = ()
+
+    def reply(self) -> str:
+        """What the server said."""
+        from docs import provider_files  # noqa: PLC0415  # `setup` has to do without packages
+
+        return next(met.said for met in provider_files.met() if met.key == self and met.step)
 
 
-@cache
-def personalities() -> dict[str, dict[str, str | list[str]]]:
-    """Name -> what it offers after EHLO, and step (auth, mail, rcpt, message) -> the reply there.
-
-    A list is for one attempt after the other, nothing ("") breaks the connection off.
-    """
-    return {
-        "fastmail-healthy": {**FASTMAIL},
-        "fastmail-wrong-password": {**FASTMAIL, **_met("fastmail-login-refused")},
-        # No server that is known does; not to be trusted with it all the same.
-        "fastmail-repeats-the-password": {**FASTMAIL, "auth": "535 5.7.0 Incorrect password q7w2e9r4t6y1u8i3"},
-        "fastmail-many-logins": {**FASTMAIL, **_met("fastmail-login-limit")},
-        "fastmail-foreign-from": {**FASTMAIL, **_met("fastmail-header-from")},
-        "fastmail-locked": {**FASTMAIL, **_met("fastmail-account-locked")},
-        "fastmail-greylisting": {
-            **FASTMAIL,
-            "rcpt": ["451 4.7.1 Greylisted, please try again in 300 seconds", "250 OK"],
-        },
-        "fastmail-breaks-off": {**FASTMAIL, "message": ""},
-        "fastmail-breaks-off-at-login": {**FASTMAIL, "auth": ""},
-        "icloud-healthy": {**ICLOUD},
-        "icloud-wrong-password": {**ICLOUD, **_met("icloud-login-refused")},
-        "icloud-foreign-from": {**ICLOUD, **_met("icloud-sender-refused")},
-        "icloud-daily-limit": {**ICLOUD, **_met("icloud-daily-limit")},
-        "gmail-healthy": {**GMAIL},
-        "gmail-wrong-password": {**GMAIL, **_met("gmail-login-refused")},
-        "gmail-account-password": {**GMAIL, **_met("gmail-app-password-required")},
-        "gmail-browser": {**GMAIL, **_met("gmail-browser-sign-in")},
-        "gmail-many-logins": {**GMAIL, **_met("gmail-login-limit")},
-        "gmail-daily-limit": {**GMAIL, **_met("gmail-daily-limit")},
-        "gmail-too-large-by-size": {**GMAIL, **_met("gmail-too-large", at="mail")},
-        "gmail-too-large": {**GMAIL, **_met("gmail-too-large")},
-        "gmail-announces-less": {"offers": "SIZE 100\nAUTH LOGIN PLAIN"},
-        "microsoft-healthy": {**MICROSOFT},
-        "microsoft-basic-off": {**MICROSOFT, **_met("microsoft-basic-auth-disabled")},
-        "microsoft-tenant-off": {**MICROSOFT, **_met("microsoft365-smtp-auth-off-tenant")},
-        "microsoft-wrong-password": {**MICROSOFT, **_met("microsoft-credentials")},
-        "microsoft-foreign-from": {**MICROSOFT, **_met("microsoft-send-as-denied")},
-        "microsoft-many-connections": {**MICROSOFT, **_met("microsoft-connections", at="mail")},
-        "brevo-healthy": {**RELAY},
-        "brevo-wrong-password": {**RELAY, **_met("brevo-login-refused")},
-        "brevo-foreign-address": {**RELAY, **_met("brevo-ip-address")},
-        "brevo-not-activated": {**RELAY, **_met("brevo-not-activated", at="message")},
-        "ses-healthy": {**RELAY},
-        "ses-wrong-password": {**RELAY, **_met("ses-login-refused")},
-        "ses-not-verified": {**RELAY, **_met("ses-not-verified")},
-        "ses-daily-limit": {**RELAY, **_met("ses-daily-limit")},
-        "mailgun-healthy": {**RELAY},
-        "mailgun-wrong-password": {**RELAY, **_met("mailgun-login-refused")},
-        "mailgun-sandbox": {**RELAY, **_met("mailgun-sandbox")},
-    }
-
+# Name -> what it offers after EHLO, and step (auth, mail, mail_null for the null sender, rcpt, message) -> the reply
+# there; a list is for one attempt after the other, nothing ("") breaks the connection off. The words are the providers'
+# own.
+PERSONALITIES: dict[str, dict[str, str | list[str]]] = {
+    "fastmail-healthy": {**FASTMAIL},
+    "fastmail-wrong-password": {**FASTMAIL, "auth": Met("fastmail-login-refused")},
+    # No server that is known does; not to be trusted with it all the same.
+    "fastmail-repeats-the-password": {**FASTMAIL, "auth": "535 5.7.0 Incorrect password q7w2e9r4t6y1u8i3"},
+    "fastmail-many-logins": {**FASTMAIL, "auth": Met("fastmail-login-limit")},
+    "fastmail-foreign-from": {**FASTMAIL, "message": Met("fastmail-header-from")},
+    "fastmail-locked": {**FASTMAIL, "rcpt": Met("fastmail-account-locked")},
+    "fastmail-greylisting": {**FASTMAIL, "rcpt": ["451 4.7.1 Greylisted, please try again in 300 seconds", "250 OK"]},
+    "fastmail-mailbox-full": {**FASTMAIL, "rcpt": "552 5.2.2 <casey@fastmail.com>: Mailbox full"},
+    "fastmail-helo": {**FASTMAIL, "rcpt": "450 4.7.1 <my_nas>: Helo command rejected: Host not found"},
+    "fastmail-breaks-off": {**FASTMAIL, "message": ""},
+    "fastmail-breaks-off-at-login": {**FASTMAIL, "auth": ""},
+    "icloud-healthy": {**ICLOUD},
+    "icloud-wrong-password": {**ICLOUD, "auth": Met("icloud-login-refused")},
+    "icloud-foreign-from": {**ICLOUD, "mail": Met("icloud-sender-refused")},
+    "icloud-daily-limit": {**ICLOUD, "message": Met("icloud-daily-limit")},
+    "gmail-healthy": {**GMAIL},
+    "gmail-wrong-password": {**GMAIL, "auth": Met("gmail-login-refused")},
+    "gmail-account-password": {**GMAIL, "auth": Met("gmail-app-password-required")},
+    "gmail-browser": {**GMAIL, "auth": Met("gmail-browser-sign-in")},
+    "gmail-many-logins": {**GMAIL, "auth": Met("gmail-login-limit")},
+    "gmail-daily-limit": {**GMAIL, "message": Met("gmail-daily-limit")},
+    "gmail-too-large-by-size": {**GMAIL, "mail": Met("gmail-too-large")},
+    "gmail-too-large": {**GMAIL, "message": Met("gmail-too-large")},
+    "gmail-announces-less": {"offers": "SIZE 100\nAUTH LOGIN PLAIN"},
+    "microsoft-healthy": {**MICROSOFT},
+    "microsoft-basic-off": {**MICROSOFT, "auth": Met("microsoft-basic-auth-disabled")},
+    "microsoft-tenant-off": {**MICROSOFT, "auth": Met("microsoft365-smtp-auth-off-tenant")},
+    "microsoft-wrong-password": {**MICROSOFT, "auth": Met("microsoft-credentials")},
+    "microsoft-foreign-from": {**MICROSOFT, "message": Met("microsoft-send-as-denied")},
+    "microsoft-many-connections": {**MICROSOFT, "mail": Met("microsoft-connections")},
+    "brevo-healthy": {**RELAY},
+    "brevo-wrong-password": {**RELAY, "auth": Met("brevo-login-refused")},
+    "brevo-foreign-address": {**RELAY, "auth": Met("brevo-ip-address")},
+    "brevo-not-activated": {**RELAY, "message": Met("brevo-not-activated")},
+    "ses-healthy": {**RELAY},
+    "ses-wrong-password": {**RELAY, "auth": Met("ses-login-refused")},
+    "ses-not-verified": {**RELAY, "message": Met("ses-not-verified")},
+    "ses-null-sender": {**RELAY, "mail_null": Met("ses-invalid-sender")},
+    "ses-daily-limit": {**RELAY, "message": Met("ses-daily-limit")},
+    "mailgun-healthy": {**RELAY},
+    "mailgun-wrong-password": {**RELAY, "auth": Met("mailgun-login-refused")},
+    "mailgun-sandbox": {**RELAY, "message": Met("mailgun-sandbox")},
+}
 
 _UNIT = """\
 [Service]
@@ -114,7 +113,10 @@ class Scripted:
     def play(self, personality: str) -> None:
         """Answer like this from the next connection on; those that hosts keep for the next mail have ended."""
         exec(self.container, "sh", "-eu", input=AWAIT_SILENCE)
-        self._put("/run/scripted.json", json.dumps(personalities()[personality]))
+        script = {
+            step: said.reply() if isinstance(said, Met) else said for step, said in PERSONALITIES[personality].items()
+        }
+        self._put("/run/scripted.json", json.dumps(script))
 
     def logins(self) -> int:
         """How many logins, good and bad, it has seen."""

@@ -56,7 +56,7 @@ class Script:
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Answer to a sender."""
-        reply = self.at("mail")
+        reply = (None if address else self.at("mail_null")) or self.at("mail")
         if reply is None:
             envelope.mail_from = address
         return reply or "250 2.1.0 Sender OK"

@@ -66,13 +66,18 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
     return Outcome(ACCEPTED)
 
 
-def answers(account: Mapping[str, Any]) -> bool:
-    """Whether the provider can be reached and greets; no login is made."""
+def reach(account: Mapping[str, Any]) -> Outcome:
+    """Connect, verify and be greeted; then leave without a login."""
     try:
         _leave(_connect(account))
-    except _Ended:
-        return False
-    return True
+    except _Ended as end:
+        return end.outcome
+    return Outcome(ACCEPTED)
+
+
+def answers(account: Mapping[str, Any]) -> bool:
+    """Whether the provider can be reached and greets; no login is made."""
+    return reach(account).verdict == ACCEPTED
 
 
 def _context(account: Mapping[str, Any]) -> ssl.SSLContext:
@@ -145,8 +150,8 @@ def _authenticate(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
             if code == 334:
                 code, said = session.docmd(_base64(answer))
     else:
-        # Postfix may know what we do not.
-        raise _Ended(UNDECIDED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
+        # Postfix knows no other that takes a password and that main.cf would let it use.
+        raise _Ended(REFUSED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
     if code != 235:
         raise _Ended(_verdict(code), "logging in", _text(code, said))
 
@@ -199,13 +204,24 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+# The first word of the step that a server ended -> what it did.
+_REFUSALS = {
+    "logging": "{host} refused the login",
+    "sending": "{host} refused the sender {sender}",
+    "asking": "{host} did not begin TLS",
+    "verifying": "the certificate of {host} could not be verified",
+    "starting": "TLS with {host} port {port} did not come about",
+    "connecting": "{host} refused the connection",
+}
+
+
 def sentence(outcome: Outcome, account: Mapping[str, Any]) -> str:
     """What came of a login that was not accepted, for people: what happened, why, what to do."""
     host, said = account["host"], outcome.said
     if account["password"]:
         said = said.replace(account["password"], "********")
     if outcome.verdict == REFUSED:
-        what = f"{host} was not satisfied while {outcome.step}: {said}."
+        what = f"{_REFUSALS[outcome.step.split()[0]].format(**account)}: {said}."
         default = "The old configuration stays."
     else:
         what = f"the login at {host} could not be tried ({outcome.step}): {said}."

@@ -20,14 +20,22 @@ if TYPE_CHECKING:
         addresses,
         configuration,
         diagnosis,
+        events,
+        health,
         login,
+        queued,
         replies,
+        retry,
         smarthost,
+        system,
         watch,
     )
 
 # All that the program imports.
-MODULES = ("addresses", "configuration", "diagnosis", "login", "replies", "services", "smarthost", "watch")
+MODULES = (
+    "addresses", "configuration", "diagnosis", "events", "health", "login", "queued", "replies", "retry", "services",
+    "smarthost", "system", "watch",
+)  # fmt: skip
 PACKAGE = services.__name__.rpartition(".")[0]
 LIBRARY = "/usr/local/lib/smarthost"
 

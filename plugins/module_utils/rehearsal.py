@@ -2,8 +2,9 @@
 
 Many values are read only by the daemon that needs them, and a bad one makes it die over and over
 while mail waits. So a master daemon of our own runs for a moment, with its own queue and without a
-network port, and takes one mail as far as the TLS handshake with a relay that is this program. It
-is told no password. Runs on the managed host.
+network port, and takes one mail as far as the TLS handshake with a relay that is this program. If
+that is wanted, the mail has a second recipient, who is sent to the real relay and gets as far as the
+login (`route`). It is told no password. Runs on the managed host.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TypeVar
+from contextlib import ExitStack, contextmanager, suppress
+from typing import NamedTuple, TypeVar
 
-from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils import configuration, route
 
 # typing.Self is newer than the Python of some hosts.
 Itself = TypeVar("Itself", bound="_Background")
@@ -32,6 +33,8 @@ Itself = TypeVar("Itself", bound="_Background")
 SECONDS = 8
 PREFIX = "postfix-check-"
 RECIPIENT = "check@example.com"
+# Whose mail has to log in: outside TLS, because the relay here has no certificate, but by what holds inside.
+LOGIN = "check@example.org"
 
 # What a mail needs on its way out. Sockets in a folder of our own; nothing listens to a network.
 _MASTER_CF = """\
@@ -47,65 +50,85 @@ trace     unix  -  -  n  -      0  bounce
 proxymap  unix  -  -  n  -      -  proxymap
 anvil     unix  -  -  n  -      1  anvil
 smtp      unix  -  -  n  -      -  smtp
+login     unix  -  -  n  -      -  smtp -o smtp_tls_security_level=none -o smtp_tls_wrappermode=no
+    -o smtp_tls_policy_maps= -o smtp_sasl_password_maps=static:nobody:nothing
+    -o smtp_sasl_security_options=$smtp_sasl_tls_security_options
 relay     unix  -  -  n  -      -  smtp
 error     unix  -  -  n  -      -  error
 retry     unix  -  -  n  -      -  error
 scache    unix  -  -  n  -      1  scache
 tlsproxy  unix  -  -  n  -      0  tlsproxy
 """
-# So that the mail takes this way, whatever ways the configuration has for others.
-_OWN = """
-queue_directory = {queue}
-data_directory = {data}
-process_id_directory = pid
-relayhost = [{address}]:{port}
-default_transport = smtp
-relay_transport = smtp
-content_filter =
-transport_maps =
-sender_dependent_relayhost_maps =
-sender_dependent_default_transport_maps =
-defer_transports =
-syslog_name = postfix-check
-maillog_file = /dev/stdout
-soft_bounce = yes
-"""
+# So that the mail takes this way, whatever ways the configuration has for others. Its maps for the way of a mail stay,
+# behind ours, because one that is not there keeps all mail waiting.
+_OWN = {
+    "process_id_directory": "pid",
+    "content_filter": "",
+    "defer_transports": "",
+    "syslog_name": "postfix-check",
+    "maillog_file": "/dev/stdout",
+    "soft_bounce": "yes",
+}
+# The users that Postfix runs as, and where its programs are, may be this host's own.
+_SYSTEM = ("mail_owner", "setgid_group", "daemon_directory")
 _QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace")
 # These follow from another complaint, or from the lines that were added here.
 _ECHOES = re.compile(
     r"overriding earlier|bad command startup|exit status|killed by signal|malformed response|problem talking"
-    r"|unused parameter|is unavailable|lookup error|deprecated|NON_BERKELEYDB"
+    r"|unused parameter|is unavailable|lookup error|deprecated|NON_BERKELEYDB|AUTH mechanism|server role is disabled"
 )
 
 
-def rehearse(
-    main_cf: str, tables: dict[str, str], compiled: dict[str, str], config_directory: str, programs: str
-) -> list[str]:
-    """What Postfix complains of when a mail is sent with this main.cf, in its words; nothing where it gets out.
+class Rehearsed(NamedTuple):
+    """What came of it."""
 
-    `tables` and `compiled` as for the module `postfix`; `programs` is the folder of postconf and sendmail.
+    #: What Postfix complains of, in its words; nothing where a mail gets out.
+    complaints: list[str]
+    #: What keeps it from the login at the real relay; empty where nothing does, None where that was not tried or did
+    #: not come to an end.
+    obstacle: str | None = None
+
+
+class Trial(NamedTuple):
+    """A configuration to be tried."""
+
+    main_cf: str
+    #: These two as for the module `postfix`.
+    tables: dict[str, str]
+    compiled: dict[str, str]
+    #: Where Postfix has its configuration now.
+    directory: str
+    #: The folder of postconf and sendmail.
+    programs: str
+    #: The level of TLS that the real relay is to be reached with; empty where nobody is to be connected to.
+    level: str = ""
+
+
+def rehearse(trial: Trial) -> Rehearsed:
+    """Send a mail with this configuration.
+
     Raises CannotRehearse where Postfix' own defaults do not get a mail out that way either.
     """
     try:
-        return _compared(main_cf, tables, compiled, config_directory, programs)
+        return _compared(trial)
     except (OSError, subprocess.SubprocessError) as error:
         # No room below /run, or a program that does not come to its end.
         raise CannotRehearse(str(error)) from error
 
 
-def _compared(
-    main_cf: str, tables: dict[str, str], compiled: dict[str, str], config_directory: str, programs: str
-) -> list[str]:
-    """The complaints, unless they are those of Postfix' own defaults too."""
-    faults = _attempt(main_cf, tables, compiled, config_directory, programs)
-    if faults:
-        level = configuration.parse_main_cf(main_cf).get("compatibility_level", "2")
+def _compared(trial: Trial) -> Rehearsed:
+    """What came of it, unless Postfix' own defaults have the same complaints."""
+    found = _attempt(trial)
+    if found.complaints and not found.complaints[0].startswith(_UNKNOWN_USER):
+        values = configuration.parse_main_cf(trial.main_cf)
+        system = "".join(f"{name} = {values[name]}\n" for name in _SYSTEM if name in values)
+        level = values.get("compatibility_level", "2")
         # Without the host's aliases, which nothing may have compiled.
-        plain = f"compatibility_level = {level}\nalias_maps =\n"
-        control = _attempt(plain, {}, {}, config_directory, programs)
-        if set(faults) <= set(control):
-            raise CannotRehearse("; ".join(control))
-    return faults
+        plain = f"compatibility_level = {level}\nalias_maps =\n{system}"
+        control = _attempt(trial._replace(main_cf=plain, tables={}, compiled={}, level=""))
+        if set(found.complaints) <= set(control.complaints):
+            raise CannotRehearse("; ".join(control.complaints))
+    return found
 
 
 class CannotRehearse(Exception):
@@ -123,19 +146,17 @@ def _runtime_directory() -> str:
     return "/run" if os.path.isdir("/run") else "/var/run"
 
 
-def _attempt(
-    main_cf: str, tables: dict[str, str], compiled: dict[str, str], config_directory: str, programs: str
-) -> list[str]:
+def _attempt(trial: Trial) -> Rehearsed:
     base = tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_directory())
     try:
-        folder = _Folder(base, programs)
-        folder.main_cf = main_cf.replace(configuration.PLACEHOLDER, folder.tables)
+        folder = _Folder(base, trial.programs)
+        folder.main_cf = trial.main_cf.replace(configuration.PLACEHOLDER, folder.tables)
         folder.put("main.cf", folder.main_cf)
         for name in ("dynamicmaps.cf", "dynamicmaps.cf.d"):
-            if os.path.exists(os.path.join(config_directory, name)):
-                os.symlink(os.path.join(config_directory, name), os.path.join(folder.configuration, name))
-        folder.put_tables(tables, compiled)
-        return _send(folder)
+            if os.path.exists(os.path.join(trial.directory, name)):
+                os.symlink(os.path.join(trial.directory, name), os.path.join(folder.configuration, name))
+        folder.put_tables(trial.tables, trial.compiled)
+        return _send(folder, trial)
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
@@ -197,57 +218,114 @@ class _Folder:
             env=self.environment, input=text, capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
 
+    def reason(self, recipient: str) -> str:
+        """Why the mail to a recipient waits, as soon as Postfix has said so."""
+        for path in glob.glob(f"{self.queue}/defer/**", recursive=True):
+            with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+                if found := route.reason(file.read(), recipient):
+                    return found
+        return ""
+
     def ask(self, *names: str) -> tuple[list[str], list[str]]:
         """Values of the configuration that is rehearsed, and what postconf complained of."""
         done = self.run("postconf", "-x", "-h", *names)
         return done.stdout.splitlines(), done.stderr.splitlines()
 
 
-def _send(folder: _Folder) -> list[str]:
+_ASKED = (
+    *_SYSTEM, "smtp_tls_wrappermode", "inet_protocols", "default_transport", "relayhost", "smtp_sasl_auth_enable",
+    "smtp_sasl_mechanism_filter", "queue_directory",
+)  # fmt: skip
+_UNKNOWN_USER = "mail_owner or setgid_group: "
+
+
+def _send(folder: _Folder, trial: Trial) -> Rehearsed:
     """Send a mail as far as it gets."""
-    names = ("daemon_directory", "mail_owner", "setgid_group", "smtp_tls_wrappermode", "inet_protocols")
-    values, complaints = folder.ask(*names)
-    if len(values) < len(names):
-        return _complaints(complaints, "fatal|error|warning") or ["postconf cannot read it"]
-    daemons, owner, group, wrapped, protocols = (value.strip() for value in values)
+    values, complaints = folder.ask(*_ASKED)
+    if len(values) < len(_ASKED):
+        return Rehearsed(_complaints(complaints, "fatal|error|warning") or ["postconf cannot read it"])
+    owner, group, daemons, wrapped, protocols, transport, relayhost, logs_in, mechanisms, live = map(str.strip, values)
     try:
         folder.open(owner, group)
     except KeyError as error:
-        return [f"mail_owner or setgid_group: {error.args[0]}"]
+        return Rehearsed([_UNKNOWN_USER + str(error.args[0])])
+    ways = _ways(folder, trial, transport, relayhost) if trial.level else {}
+    if ways:
+        route.copy_chroot(live, folder.queue)
     family, address = (socket.AF_INET6, "::1") if protocols == "ipv6" else (socket.AF_INET, "127.0.0.1")
-    with _Relay(family, address, wrapped == "yes") as relay, _Log(folder.log) as log:
-        ours = _OWN.format(queue=folder.queue, data=folder.data, address=address, port=relay.port)
-        folder.put("main.cf", f"{folder.main_cf}\n{ours}")
-        with _master(folder, daemons) as master:
-            end = time.monotonic() + SECONDS
-
-            def alive() -> bool:
-                return master.poll() is None and time.monotonic() < end
-
-            while alive() and not os.path.exists(folder.queue + "/public/smtpd"):
-                time.sleep(0.01)
-            answer = ""
-            if alive():
-                handed_in = folder.run(
-                    "sendmail", "-C", folder.configuration, "-i", "-f", "root", RECIPIENT, text="Subject: check\n\n"
-                )
-                log.lines.extend(handed_in.stderr.splitlines())
-                answer = _hand_in(folder.queue + "/public/smtpd")
-            while alive() and not relay.reached.is_set() and not log.complaints("fatal|panic|error"):
-                if log.has("status=|TLS library problem"):
-                    # It may have been said before the relay was quick enough to know.
-                    relay.reached.wait(0.2)
-                    break
-                time.sleep(0.01)
-            # Before the daemons are ended, which they complain of, too.
-            reached, outcomes = relay.reached.is_set(), log.outcomes()
-            faults, warnings = log.complaints("fatal|panic|error"), log.complaints("warning")
-    if faults or (reached and not answer):
-        return faults
-    if reached and log.lines:
+    with ExitStack() as opened:
+        log = opened.enter_context(_Log(folder.log))
+        relays = {RECIPIENT: opened.enter_context(_Relay(family, address, wrapped == "yes"))}
+        ways[RECIPIENT] = f"smtp:[{address}]:{relays[RECIPIENT].port}"
+        if logs_in == "yes":
+            relays[LOGIN] = opened.enter_context(_Relay(family, address, wrapped=False, offers="AUTH PLAIN LOGIN"))
+            ways[LOGIN] = f"login:[{address}]:{relays[LOGIN].port}"
+        folder.put("main.cf", _on_its_way(folder, ways))
+        answer, said, lines = _deliver(folder, daemons, log, ways, relays)
+        stuck = [recipient for recipient, relay in relays.items() if not relay.reached.is_set()]
+    why = folder.reason(route.RECIPIENT)
+    obstacle = route.obstacle(why, lines, trial.level, mechanisms) if why else None
+    faults, warnings = _complaints(lines + said, "fatal|panic|error"), _complaints(lines + said, "warning")
+    if faults or not (stuck or answer):
+        return Rehearsed(faults, obstacle)
+    if lines and not stuck:
         # A refusal with nothing in the log is a rule that somebody meant.
-        return warnings
-    return warnings or [answer or next(iter(outcomes), "a mail does not get out, and Postfix does not say why")]
+        return Rehearsed(warnings, obstacle)
+    reasons = [
+        folder.reason(recipient) or "a mail does not get out, and Postfix does not say why" for recipient in stuck
+    ]
+    return Rehearsed(warnings or ([answer] if answer else reasons), obstacle)
+
+
+def _deliver(
+    folder: _Folder, daemons: str, log: _Log, ways: dict[str, str], relays: dict[str, _Relay]
+) -> tuple[str, list[str], list[str]]:
+    """Let Postfix take a mail to its relays; what smtpd answered where that is a fault, what sendmail said, the log."""
+    answer, said = "", ""
+    with _master(folder, daemons) as master:
+        end = time.monotonic() + SECONDS
+
+        def alive() -> bool:
+            return master.poll() is None and time.monotonic() < end
+
+        def arrived(recipient: str) -> bool:
+            return (recipient in relays and relays[recipient].reached.is_set()) or bool(folder.reason(recipient))
+
+        while alive() and not os.path.exists(folder.queue + "/public/smtpd"):
+            time.sleep(0.01)
+        if alive():
+            arguments = ("-C", folder.configuration, "-i", "-f", "root", *ways)
+            said = folder.run("sendmail", *arguments, text="Subject: check\n\n").stderr
+            answer = _hand_in(folder.queue + "/public/smtpd")
+        while alive() and not log.complaints("fatal|panic|error") and not all(map(arrived, ways)):
+            time.sleep(0.01)
+        for relay in relays.values():
+            # Postfix may have said how it ended before the relay was quick enough to know.
+            relay.reached.wait(0.2)
+        # Before the daemons are ended, which they complain of, too.
+        return answer, said.splitlines(), list(log.lines)
+
+
+def _ways(folder: _Folder, trial: Trial, transport: str, relayhost: str) -> dict[str, str]:
+    """The way to the real relay, with what it needs; none where mail does not leave by one relay."""
+    name, _colon, nexthop = transport.partition(":")
+    lines = folder.run("postconf", "-c", trial.directory, "-M", f"{name}/unix").stdout.strip()
+    nexthop, service = nexthop or relayhost, route.service(lines, "postfix-check", folder.tables)
+    if not nexthop or (lines and not service):
+        return {}
+    folder.put(os.path.join(folder.tables, "route_replies"), route.REPLIES)
+    # Where master.cf has none, Postfix will say so.
+    folder.put("master.cf", f"{_MASTER_CF}{service}\n")
+    return {route.RECIPIENT: f"{route.SERVICE}:{nexthop}"}
+
+
+def _on_its_way(folder: _Folder, ways: dict[str, str]) -> str:
+    """The main.cf of a folder with the ways of these recipients, each parameter once, or else Postfix complains."""
+    values = configuration.parse_main_cf(folder.main_cf)
+    own = ", ".join(f"{{ {recipient} = {way} }}" for recipient, way in ways.items())
+    values.update(_OWN, queue_directory=folder.queue, data_directory=folder.data)
+    values["transport_maps"] = f"inline:{{ {own} }}, {values.get('transport_maps', '')}".rstrip(", ")
+    return "".join(f"{name} = {value}\n" for name, value in values.items())
 
 
 @contextmanager
@@ -312,24 +390,17 @@ class _Log(_Background):
     def step(self) -> None:
         self.lines.append(self._socket.recv(8192).decode(errors="replace").strip())
 
-    def has(self, pattern: str) -> bool:
-        """Whether a line says so."""
-        return any(re.search(pattern, line) for line in list(self.lines))
-
     def complaints(self, kinds: str) -> list[str]:
         """The lines of these kinds."""
         return _complaints(self.lines, kinds)
 
-    def outcomes(self) -> list[str]:
-        """What has become of the mail."""
-        return [line.partition("status=")[2] for line in list(self.lines) if "status=" in line]
-
 
 class _Relay(_Background):
-    """A relay that goes away as soon as somebody begins TLS with it."""
+    """A relay that goes away as soon as somebody begins TLS with it, or logs in where it offers that."""
 
-    def __init__(self, family: socket.AddressFamily, address: str, wrapped: bool) -> None:
+    def __init__(self, family: socket.AddressFamily, address: str, wrapped: bool, offers: str = "STARTTLS") -> None:
         self.reached = threading.Event()
+        self._offers = offers.encode()
         self._wrapped = wrapped
         own = socket.socket(family)
         own.bind((address, 0))
@@ -349,12 +420,12 @@ class _Relay(_Background):
                     return
                 verb = stream.readline()[:4].upper()
                 if verb == b"EHLO":
-                    peer.sendall(b"250-check\r\n250 STARTTLS\r\n")
+                    peer.sendall(b"250-check\r\n250 " + self._offers + b"\r\n")
                 elif verb == b"STAR":
                     peer.sendall(b"220 go ahead\r\n")
                 else:
                     # Without TLS, where a level below encrypt allows that.
-                    if verb == b"MAIL":
+                    if verb == (b"AUTH" if self._offers.startswith(b"AUTH") else b"MAIL"):
                         self.reached.set()
                     return
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils.smarthost import span
+from ansible_collections.homelab.mail.plugins.module_utils import health
 
 CHECK_COLUMNS = ("host", "mail", "configuration", "postfix", "login", "queue", "last sent")
 MAIL_COLUMNS = ("host", "mail", "reply")
@@ -23,7 +23,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     state, login = found["state"], found["login"]
     waiting, sent = state["queue"], state["last_delivery"]
     # Queue and login mostly tell of the same fault: once is enough.
-    notes = [_meaning(reason) or reason["reason"] for reason in waiting["reasons"]]
+    notes = [health.meaning(reason) or reason["reason"] for reason in waiting["reasons"]]
     notes += [problem for problem in state["problems"] if not any(problem in note for note in notes)]
     known = any(reason.get("cause", login["said"] + "?") in login["said"] for reason in waiting["reasons"])
     if login["verdict"] not in ("accepted", "not tried") and not known:
@@ -32,7 +32,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     drift = [action for action in found["actions"] if action != "logged in at the provider"]
     if drift:
         notes.append("A run of site.yml would change this host: it has not (" + ", ".join(drift) + ").")
-    ago = span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
+    ago = health.span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
     # A provider that cannot be reached now is no fault of the host as long as no mail is stuck.
     healthy = state["healthy"] and not drift and login["verdict"] != "refused"
     return {
@@ -42,7 +42,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
         "configuration": "changed" if drift else "as it should be",
         "postfix": "up" if state["running"] else "down",
         "login": login["verdict"],
-        "queue": f"{waiting['messages']}, {span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
+        "queue": f"{waiting['messages']}, {health.span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
         "last sent": ago or "not in the log",
         "notes": list(dict.fromkeys(note for note in notes if note)),
     }
@@ -53,7 +53,7 @@ def mail_row(host: str, found: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {"host": host, "healthy": found.get("status") == "sent", "notes": [], "details": None}
     if "status" not in found:
         return {**row, "mail": _without_answer(found), "notes": [_said(found)]}
-    meaning = _meaning(found)
+    meaning = health.meaning(found)
     return {**row, "mail": found["status"], "reply": found["said"], "notes": [meaning] if meaning else []}
 
 
@@ -63,10 +63,6 @@ def _without_answer(found: Mapping[str, Any]) -> str:
 
 def _said(found: Mapping[str, Any]) -> str:
     return " ".join(str(found.get("msg") or "The host cannot be reached.").split())
-
-
-def _meaning(found: Mapping[str, Any]) -> str:
-    return " ".join(str(found[key]) for key in ("cause", "remedy", "link") if found.get(key))
 
 
 def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ A secret never appears in a sentence.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,6 +61,16 @@ _LINE_BREAKS = "\n\r\x85\u2028\u2029"
 _PARAMETER = re.compile(r"[A-Za-z0-9_]+")
 _CA_FILE = re.compile(r"/[A-Za-z0-9._/+@-]+")
 
+# What can lie behind a router or inside a VPN. Not ipaddress' own word for it, which calls 0.0.0.0/0 private.
+_PRIVATE_NETWORKS = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8",
+        "fc00::/7", "fe80::/10", "::1/128",
+    )
+)  # fmt: skip
+_LOOPBACK_ALONE = {"loopback-only", "localhost", "127.0.0.1", "::1", "[::1]"}
+
 
 @dataclass
 class Verdict:
@@ -103,9 +114,11 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["provider"] = _text(settings, "provider")
     verdict.plan["verify_login"] = _verify_login(verdict, settings)
     verdict.plan["aliases"] = _aliases(verdict, settings, provider, account["from"])
+    _check_mailbox(verdict, settings, account, providers)
     verdict.plan["generic"] = _generic(verdict, settings, provider, providers, account["username"])
     verdict.plan["parameters"] = _parameters(verdict, settings)
     _check_size(verdict, provider)
+    _check_open_relay(verdict)
     verdict.plan["hostname"] = _hostname(verdict, settings)
     verdict.plan["maps"] = senders.maps(verdict.plan["generic"], account["from"], verdict.plan["aliases"])
     verdict.plan["watch"] = _watch(verdict, settings)
@@ -386,6 +399,7 @@ def _username(
     name = provider["name"]
     rule = provider.get("username", "any")
     username = _text(settings, "username")
+    meant = _address_meant(username, provider)
     about = str(provider.get("username_help", ""))
     fixed = provider.get("username_fixed")
     if not username and fixed:
@@ -405,12 +419,12 @@ def _username(
             f"Write the login alone; the password goes into smarthost_password. {about}".rstrip(),
         )
     elif username != fixed and (
-        _is_placeholder_address(username, provider) if "@" in username else _is_placeholder(username, provider)
+        _is_placeholder_address(meant, provider) if "@" in meant else _is_placeholder(username, provider)
     ):
         verdict.fault(
             "username", f"{username!r} is the placeholder of a guide.", f"Write your own login. {about}".rstrip()
         )
-    elif rule == "address" and not addresses.is_address(username):
+    elif rule == "address" and not addresses.is_address(meant):
         verdict.fault(
             "username",
             f"{username!r} is not a full address, and {name} logs in nobody without the domain."
@@ -418,7 +432,7 @@ def _username(
             else f"{username!r} is not an address.",
             f"Write the whole address, name and domain. {about}".rstrip(),
         )
-    elif rule == "address" and addresses.is_private_domain(addresses.domain_of(username)):
+    elif rule == "address" and addresses.is_private_domain(addresses.domain_of(meant)):
         verdict.fault(
             "username",
             f"{username!r} is an address that exists only inside your network, not one at {name}.",
@@ -431,7 +445,7 @@ def _username(
             f"Write {username.partition('@')[0]}.",
         )
     elif rule == "address":
-        other = _other_provider(addresses.domain_of(username), provider, providers)
+        other = _other_provider(addresses.domain_of(meant), provider, providers)
         if other:
             verdict.fault(
                 "username",
@@ -439,6 +453,14 @@ def _username(
                 f"Write the login that you have at {name}, or choose {other} as smarthost_provider.",
             )
     return username
+
+
+def _address_meant(username: str, provider: Mapping[str, Any]) -> str:
+    """The address of a login that may have another sign where programs stumble over the @."""
+    signs = str(provider.get("username_separators", ""))
+    found = re.fullmatch(rf"(.+)[{re.escape(signs)}]([^{re.escape(signs)}]+)", username) if signs else None
+    address = f"{found.group(1)}@{found.group(2)}" if found else ""
+    return address if addresses.is_address(address) else username
 
 
 def _is_placeholder(text: str, provider: Mapping[str, Any]) -> bool:
@@ -528,6 +550,7 @@ def _from(
     name = provider["name"]
     about = str(provider.get("from_help", ""))
     sender = _text(settings, "from")
+    username = _address_meant(username, provider)
     if not sender:
         if provider.get("from_required") or (username and not addresses.is_address(username)):
             if provider.get("from_required") or provider.get("username") != "address":
@@ -553,6 +576,7 @@ def _check_sender(
 ) -> None:
     """Whether the provider lets mail leave as this address, as far as that can be known here."""
     shown = repr(sender) + use
+    username = _address_meant(username, provider)
     name = provider["name"]
     about = str(provider.get("from_help", ""))
     rule = provider.get("from", "any")
@@ -673,6 +697,38 @@ def _aliases(
     return table
 
 
+def _check_mailbox(
+    verdict: Verdict,
+    settings: Mapping[str, Any],
+    account: Mapping[str, Any],
+    providers: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Mail to a From that only sends reaches no person, so root's mail needs an address that has a mailbox."""
+    if "root" in {str(user).lower() for user in settings.get("aliases") or {}}:
+        return
+    for preset in providers.values():
+        only_sends = preset.get("mailboxes") is False
+        # Also where the provider is custom and the host is known.
+        if only_sends and (preset["name"] == account.get("name") or _is_host_of(preset, account.get("host", ""))):
+            sender = account["from"]
+            if sender and _other_provider(addresses.domain_of(sender), preset, providers):
+                # A sender that was confirmed one by one, and whose mailbox is elsewhere.
+                return
+            verdict.fault(
+                "aliases",
+                f"does not say who gets root's mail. It would go to {sender or 'smarthost_from'}, and "
+                f"{preset['name']} only sends: it keeps no mailbox for that address.",
+                "Write an address that is read: smarthost_aliases: {root: you@…}.",
+            )
+            return
+
+
+def _is_host_of(provider: Mapping[str, Any], host: str) -> bool:
+    """Whether a host is one of the provider's."""
+    own = {provider.get("host"), *provider.get("regions", {}).values(), *provider.get("alternate_hosts", {})}
+    return host in own or ("region_host" in provider and _fits(provider["region_host"], host))
+
+
 def _check_target(
     verdict: Verdict, user: str, target: str, table: Mapping[str, list[str]], provider: Mapping[str, Any]
 ) -> None:
@@ -730,6 +786,36 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]
         text = "" if value is None else str(value).strip()
         table[name] = ("yes" if value else "no") if isinstance(value, bool) else text
     return table
+
+
+def _check_open_relay(verdict: Verdict) -> None:
+    """Whether parameters of one's own let strangers send through the account."""
+    parameters = verdict.plan["parameters"]
+    listens_on = set(re.split(r"[\s,]+", parameters.get("inet_interfaces", "loopback-only").lower())) - {""}
+    if listens_on <= _LOOPBACK_ALONE:
+        return
+    networks = re.split(r"[\s,]+", parameters.get("mynetworks", ""))
+    public = [network for network in networks if _is_public_network(network)]
+    if public:
+        verdict.fault(
+            "parameters",
+            f"inet_interfaces is {parameters['inet_interfaces']} and mynetworks has {', '.join(public)}: an open "
+            "relay, through which strangers on the internet send as your account.",
+            "Name the networks at home alone, for instance 127.0.0.0/8, [::1]/128, 192.168.1.0/24.",
+        )
+
+
+def _is_public_network(text: str) -> bool:
+    """Whether an entry of mynetworks is more than one host and not inside a private network."""
+    try:
+        network = ipaddress.ip_network(re.sub(r"[\[\]]", "", text), strict=False)
+    except ValueError:
+        # A table, a name or an exception ("!…").
+        return False
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen >= 96:
+        network = ipaddress.ip_network(f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}")
+    inside = (private for private in _PRIVATE_NETWORKS if private.version == network.version)
+    return network.num_addresses > 1 and not any(network.subnet_of(private) for private in inside)  # type: ignore[arg-type]
 
 
 def _hostname(verdict: Verdict, settings: Mapping[str, Any]) -> str:

@@ -6,8 +6,11 @@ it returns status, output and errors, and 127 where the program is not there.
 
 from __future__ import annotations
 
+import glob
+import gzip
 import os
 import plistlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,12 +27,24 @@ STATE = "/var/lib/smarthost"
 CRON = "/etc/cron.d"
 # Where a syslog daemon, or Postfix itself, writes its log on systems without a journal.
 LOG_FILES = ("/var/log/mail.log", "/var/log/maillog", "/var/log/mail", "/var/log/messages")
-# The programs of Postfix that say what became of a mail, and those that say why it does not run.
-DELIVERING = ("smtp", "error")
-ALL_OF_POSTFIX = (*DELIVERING, "master", "postfix", "postfix-script", "qmgr", "cleanup", "smtpd", "pickup", "bounce")
+# The programs of Postfix that say what became of a mail, those that tell of a loss, and those that say why it does not
+# run.
+DELIVERING = ("smtp", "error", "lmtp", "local", "virtual", "pipe")
+LOSING = (*DELIVERING, "bounce", "postdrop")
+# So do these, but what they say of mail that is well is more than can be searched quickly.
+TALKING = ("qmgr", "cleanup", "smtpd")
+ALL_OF_POSTFIX = (*LOSING, *TALKING, "master", "postfix", "postfix-script", "pickup")
 # How much of it is searched for the last delivery.
 RECENT_BYTES = 1_000_000
 RECENT_LINES = 2000
+# What they say of mail that was given up or never got in, and of notices; and for how long that counts.
+LOSSES = (
+    "status=bounced", "status=expired", "status=force-expired", "notification: ", "mail_queue_enter: ",
+    "Insufficient system storage",
+)  # fmt: skip
+LOSS_SECONDS = 86400
+# Of each file of a log.
+LOSS_BYTES = 50_000_000
 
 
 class Mark(NamedTuple):
@@ -83,8 +98,10 @@ class NoManager:
         "nothing starts it when the host is restarted. Let what starts the host run: postfix start"
     )
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, named_log: str | None = None) -> None:
         self.run = run
+        # Where the caller has not asked Postfix for it.
+        self._named_log = named_log
 
     def restart(self) -> None:
         """Start Postfix, anew where it runs."""
@@ -133,10 +150,15 @@ class NoManager:
         """What keeps Postfix from ever being started here, and the remedy; empty where nothing does."""
         return ""
 
+    def named_log(self) -> str:
+        """The file that Postfix itself writes its log into; empty where that is another program's task."""
+        if self._named_log is None:
+            self._named_log = self.run("postconf", "-xh", "maillog_file")[1].strip()
+        return self._named_log
+
     def mark(self) -> Mark:
         """This moment in the log, for `log`."""
-        _code, named, _err = self.run("postconf", "-xh", "maillog_file")
-        paths = [path for path in (named.strip(), *LOG_FILES) if path]
+        paths = [path for path in (self.named_log(), *LOG_FILES) if path]
         return Mark(time.time(), {path: os.path.getsize(path) if os.path.isfile(path) else 0 for path in paths})
 
     def log(self, mark: Mark) -> list[str]:
@@ -151,19 +173,38 @@ class NoManager:
 
     def recent(self) -> list[str]:
         """The last lines about deliveries, each with its time, the last one first."""
-        _code, named, _err = self.run("postconf", "-xh", "maillog_file")
-        for path in (named.strip(), *LOG_FILES):
-            if path and os.path.isfile(path):
-                with open(path, "rb") as file:
-                    file.seek(max(0, os.path.getsize(path) - RECENT_BYTES))
-                    lines = file.read().decode("utf-8", errors="replace").splitlines()
-                return [line for line in reversed(lines) if "status=" in line]
-        return []
+        path = self._log_file()
+        return _last_lines(path, ("status=",), RECENT_BYTES) if path else []
+
+    def losses(self) -> list[str]:
+        """What was said of losses within a day, the last first; older lines may be among them."""
+        path, since = self._log_file(), time.time() - LOSS_SECONDS
+        # What was written before the log was put aside counts as well.
+        older = glob.glob(glob.escape(path) + "[-.]*") if path else []
+        names = sorted((name for name in older if os.path.getmtime(name) > since), key=os.path.getmtime, reverse=True)
+        return [line for name in filter(None, (path, *names)) for line in _last_lines(name, LOSSES, LOSS_BYTES)]
+
+    def _log_file(self) -> str:
+        return next((path for path in (self.named_log(), *LOG_FILES) if path and os.path.isfile(path)), "")
 
     def _expect(self, *argv: str) -> None:
         code, out, err = self.run(*argv)
         if code != 0:
             raise ServiceError((err.strip() or out.strip()) or f"{' '.join(argv)} failed with status {code}")
+
+
+def _last_lines(path: str, with_one_of: tuple[str, ...], size: int) -> list[str]:
+    """The last lines of a file that have one of these in them, the last one first."""
+    pattern = re.compile(b"^.*(?:%s).*$" % b"|".join(re.escape(text.encode()) for text in with_one_of), re.MULTILINE)
+    try:
+        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+            if not path.endswith(".gz"):
+                file.seek(max(0, os.path.getsize(path) - size))
+            found = pattern.findall(file.read(size))
+    except (OSError, EOFError):
+        # Not for everybody's eyes, or just put aside.
+        return []
+    return [line.decode("utf-8", errors="replace").rstrip() for line in reversed(found)]
 
 
 class Systemd(NoManager):
@@ -229,14 +270,30 @@ class Systemd(NoManager):
         return ""
 
     def log(self, mark: Mark) -> list[str]:
+        if self.named_log():
+            return super().log(mark)
         since = f"--since=@{mark.time:.6f}"
         _code, out, _err = self.run("journalctl", "--no-pager", "--output=cat", since, "--unit=postfix*")
         return out.splitlines()
 
     def recent(self) -> list[str]:
-        clients = [f"--identifier=postfix/{name}" for name in DELIVERING]
+        return super().recent() if self.named_log() else self._journal(DELIVERING)[1].splitlines()
+
+    def losses(self) -> list[str]:
+        if self.named_log():
+            return super().losses()
+        since = f"--since=@{time.time() - LOSS_SECONDS:.0f}"
+        _code, out, error = self._journal(LOSING, since, "--case-sensitive=yes", f"--grep={'|'.join(LOSSES)}")
+        if "pattern matching" in error:
+            # Built without it. Then the last lines have to do.
+            out = self._journal(LOSING, since)[1]
+        talk = self._journal(TALKING, since)[1].splitlines()
+        return out.splitlines() + [line for line in talk if any(text in line for text in LOSSES)]
+
+    def _journal(self, programs: tuple[str, ...], *which: str) -> tuple[int, str, str]:
+        names = [f"--identifier=postfix/{name}" for name in programs]
         form = ("--no-pager", "--quiet", "--reverse", "--output=short-unix", f"--lines={RECENT_LINES}")
-        return self.run("journalctl", *form, *clients)[1].splitlines()
+        return self.run("journalctl", *form, *which, *names)
 
 
 class OpenRC(NoManager):
@@ -377,10 +434,14 @@ class Launchd(NoManager):
         # A longer time takes a Mac many seconds to search.
         return [line for line in reversed(self._shown(DELIVERING, "--last", "1h")) if "status=" in line]
 
-    def _shown(self, processes: tuple[str, ...], *when: str) -> list[str]:
+    def losses(self) -> list[str]:
+        said = " OR ".join(f'eventMessage CONTAINS "{text}"' for text in LOSSES)
+        return self._shown((*LOSING, *TALKING), "--last", "1d", said=f" AND ({said})")[::-1]
+
+    def _shown(self, processes: tuple[str, ...], *when: str, said: str = "") -> list[str]:
         names = ", ".join(f'"{name}"' for name in processes)
         _code, out, _err = self.run(
-            "log", "show", "--style", "compact", "--info", *when, "--predicate", f"process IN {{{names}}}"
+            "log", "show", "--style", "compact", "--info", *when, "--predicate", f"process IN {{{names}}}{said}"
         )
         return out.splitlines()
 
@@ -404,6 +465,6 @@ def known(fact: str) -> str:
     return fact if fact in MANAGERS else NONE
 
 
-def manager(name: str, run: Run) -> NoManager:
+def manager(name: str, run: Run, named_log: str | None = None) -> NoManager:
     """The service manager of this name; one that is not known is none."""
-    return MANAGERS.get(name, NoManager)(run)
+    return MANAGERS.get(name, NoManager)(run, named_log)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils import services
+from ansible_collections.homelab.mail.plugins.module_utils import health, services, system
 
 STATE = os.path.join(services.STATE, "watch.json")
 TEXTFILE = "smarthost.prom"
@@ -32,25 +31,10 @@ class Message:
     broken: bool
 
 
-def faults(found: Mapping[str, Any], stuck_seconds: int) -> list[str]:
-    """Why somebody should be told; nothing for what passes by itself in less than that time."""
-    waiting = found["queue"]
-    lasting = [
-        f"{reason['messages']} waiting: {reason['reason']} {reason.get('cause', '')} {reason.get('remedy', '')}".strip()
-        for reason in waiting["reasons"]
-    ]
-    stuck = waiting["oldest_seconds"] > stuck_seconds
-    refused = any(reason.get("kind") in ("login", "account") for reason in waiting["reasons"])
-    told = [] if found["running"] else [problem for problem in found["problems"] if "does not answer" in problem]
-    if found["returned"]:
-        told += [problem for problem in found["problems"] if "returned to its sender" in problem]
-    return told + (lasting or ["Mail waits, and Postfix does not say why."] if stuck or refused else [])
-
-
 def message(found: Mapping[str, Any], wrong: list[str]) -> Message:
     """What is told of the state."""
     if wrong:
-        return Message(f"Mail of {found['host']} does not leave", "\n".join(wrong), True)
+        return Message(f"Mail of {found['host']} does not leave", "\n".join(health.told(found, wrong)), True)
     return Message(f"Mail of {found['host']} leaves again", "Nothing waits for longer than it should.", False)
 
 
@@ -97,23 +81,12 @@ def metrics(found: Mapping[str, Any]) -> str:
     return "".join(f"# HELP {name} {text}\n# TYPE {name} gauge\n{name} {value}\n" for name, text, value in rows)
 
 
-def replace(path: str, text: str) -> None:
-    """Write a file that nobody ever sees half of."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    handle, new = tempfile.mkstemp(dir=os.path.dirname(path))
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        # By the handle: others may write in the folder, and put something else behind the name.
-        os.fchmod(file.fileno(), 0o644)
-    os.replace(new, path)
-
-
 def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE) -> list[str]:
     """Tell of a change; returns what could not be told, which the next run tries again."""
     told: dict[str, bool] = {}
     with contextlib.suppress(OSError, ValueError), open(state, encoding="utf-8") as file:
         told = json.load(file)
-    wrong = faults(found, int(ways.get("stuck") or 900))
+    wrong = health.faults(found, int(ways.get("stuck") or health.STUCK_SECONDS))
     news, untold, before = message(found, wrong), [], dict(told)
     for way, request in requests(news, ways).items():
         # Each way knows either that mail leaves or that it does not; a new one begins with the first.
@@ -124,12 +97,12 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
             else:
                 told[way] = news.broken
     if told != before:
-        replace(state, json.dumps(told))
+        system.replace(state, json.dumps(told))
     alive = ping(ways, news.broken)
     if alive:
         untold.append(_call(alive))
     if ways.get("textfile"):
-        replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
+        system.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
     return [reason for reason in untold if reason]
 
 

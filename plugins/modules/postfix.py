@@ -12,8 +12,9 @@ description:
     Then one rename, that of main.cf, puts it in place, and Postfix is reloaded, or restarted where a parameter needs
     that. If Postfix does not answer afterwards, the old configuration is put back and the task fails.
   - >-
-    Where the change touches the login, that is tried first; a refusal ends the task with the host as it was. What
-    waits in the queue is sent as soon as a new login is in place.
+    With O(login), Postfix itself tries the way to the provider before main.cf changes, as far as the login, and where
+    the change touches the login, that is tried next; a refusal ends the task with the host as it was. What waits in the
+    queue is sent as soon as a new login is in place.
   - A Postfix that does not run is started, also where nothing was changed.
   - The first main.cf that the role finds is kept in C(smarthost/original).
 author: [The homelab.mail authors]
@@ -50,6 +51,10 @@ options:
     type: list
     elements: str
     default: []
+  aliases:
+    description: Local user -> addresses that get this user's mail. Whom it goes to until now is named on the first run.
+    type: dict
+    default: {}
   main_cf:
     description: Text of main.cf, with C(@tables@) where the folder of the tables is named. For O(state=present).
     type: str
@@ -86,6 +91,10 @@ options:
       - The login that the configuration stands for, tried before anything is changed where it changes.
       - The keys are those of M(homelab.mail.smtp_login). Without it no login is tried.
     type: dict
+  login_accepted:
+    description: O(login) was tried a moment ago. Only the way to the provider is tried, because providers count logins.
+    type: bool
+    default: false
   watch:
     description: >-
       Text of the settings of C(smarthost watch), empty where nobody is to be told of an outage. A file of mode 0600,
@@ -162,11 +171,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mail.plugins.module_utils import (
+    aliases,
     configuration,
+    diagnosis,
     host,
     login,
     program,
     rehearsal,
+    route,
     services,
     watch,
 )
@@ -277,19 +289,62 @@ class Postfix(host.Host):
             self.read(self.table(old, name)) != self.texts[name] for name in configuration.LOGIN_TABLES
         )
 
+    def changes_way(self, old: str | None, before: str, rendered: str) -> bool:
+        """Whether mail may leave otherwise than by what is there: by another main.cf."""
+        in_place = configuration.with_slot(rendered, self.directory, old or "a")
+        return configuration.parse_main_cf(before) != configuration.parse_main_cf(in_place)
+
+    def try_provider(self, obstacle: str | None, new_login: bool) -> None:
+        """Refuse what does not get to the provider, or is not let in there.
+
+        Postfix says whether it gets there. Where it does not and this host does, that is the configuration's fault.
+        """
+        account = self.module.params["login"]
+        if not obstacle or route.is_for_now(obstacle):
+            if new_login and not self.module.params["login_accepted"]:
+                self.try_login()
+            return
+        outcome = login.reach(account)
+        if outcome.verdict == login.ACCEPTED:
+            known = diagnosis.explain(obstacle, account["provider"])
+            meaning = f"{known.cause} {known.remedy}" if known else ""
+            raise Refused(route.refusal(obstacle, meaning, account, self.without_sni()))
+        self.judge(outcome)
+
+    def without_sni(self) -> str:
+        """What keeps the Postfix to come from naming the server that it wants, and the remedy; empty where it does."""
+        named = configuration.parse_main_cf(self.module.params["main_cf"]).get("smtp_tls_servername", "")
+        if named:
+            return ""
+        if self.command("postconf", "-d", "smtp_tls_servername")[1].strip():
+            return "smtp_tls_servername is empty. Take it out of smarthost_parameters."
+        version = self.command("postconf", "-dh", "mail_version")[1].strip()
+        return (
+            f"Postfix {version} cannot (3.4 and newer can). Use a provider that has one certificate, or a relay of "
+            "your own."
+        )
+
     def try_login(self) -> None:
         """The provider has the last word before anything is changed."""
         account = self.module.params["login"]
         outcome = login.try_login(account)
         if outcome.verdict == login.ACCEPTED:
             self.actions.append("logged in at the provider")
-        elif outcome.verdict == login.REFUSED or account["required"]:
-            raise Refused(login.sentence(outcome, account))
         else:
-            self.module.warn(login.sentence(outcome, account))
+            self.judge(outcome)
 
-    def check_configuration(self, main_cf: str, slot: str) -> None:
-        """Let Postfix read a copy of the configuration, before the host has it."""
+    def judge(self, outcome: login.Outcome) -> None:
+        """Refuse, or warn where the provider has not said no."""
+        account = self.module.params["login"]
+        if outcome.verdict == login.REFUSED or account["required"]:
+            raise Refused(login.sentence(outcome, account))
+        self.module.warn(login.sentence(outcome, account))
+
+    def check_configuration(self, main_cf: str, slot: str, level: str) -> str | None:
+        """Let Postfix read a copy of the configuration, before the host has it, and send a mail with it.
+
+        Returns what keeps it from the login at the provider, where it is to be tried: with a `level` of TLS.
+        """
         with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as copy:
             write(os.path.join(copy, "main.cf"), configuration.with_slot(main_cf, self.directory, slot), 0o644)
             for name in LIVE_FILES:
@@ -308,25 +363,31 @@ class Postfix(host.Host):
         self.check_map_types(map_types)
         # What only a daemon reads, it says when it runs.
         try:
-            found = rehearsal.rehearse(
-                # Neither the login nor whom to tell of an outage: others may read what is rehearsed with.
-                main_cf,
-                self.module.params["tables"],
-                self.compiled,
-                self.directory,
-                os.path.dirname(self.path("postconf")),
+            rehearsed = rehearsal.rehearse(
+                rehearsal.Trial(
+                    # Neither the login nor whom to tell of an outage: others may read what is rehearsed with.
+                    main_cf,
+                    self.module.params["tables"],
+                    self.compiled,
+                    self.directory,
+                    os.path.dirname(self.path("postconf")),
+                    level,
+                )
             )
         except rehearsal.CannotRehearse as error:
             self.module.warn(
                 f"Could not try the configuration with a Postfix of its own, because on this host none runs ({error}). "
                 "Whether Postfix takes it shows when it is in place."
             )
-        else:
-            if found:
-                raise Refused(
-                    "Postfix does not send mail with this configuration: " + "; ".join(found) + ". "
-                    "Correct or take out what smarthost_parameters says there."
-                )
+            return None
+        if rehearsed.complaints:
+            said = "; ".join(rehearsed.complaints)
+            known = diagnosis.explain(said)
+            # Of the SASL plugins on this host; all else comes from parameters.
+            sasl = f"{known.cause} {known.remedy}" if known and known.key.startswith("sasl") else ""
+            remedy = sasl or "Correct or take out what smarthost_parameters says there."
+            raise Refused(f"Postfix does not send mail with this configuration: {said}. {remedy}")
+        return rehearsed.obstacle
 
     def check_map_types(self, map_types: str) -> None:
         """What the tables are made of must be something that this Postfix has."""
@@ -524,6 +585,9 @@ class Postfix(host.Host):
                 named = [mail["sender"]] if what == "sender" else [item["address"] for item in mail["recipients"]]
                 for address in named:
                     found.setdefault(address, []).append(mail["queue_id"])
+            if what == "sender" and tables:
+                # A bounce has no sender, and what its From says may be such a name as well.
+                ids.update(found.get("MAILER-DAEMON", []))
             for name in tables:
                 asked = "".join(f"{address}\n" for address in found)
                 _code, out, _err = self.command("postmap", "-q", "-", f"regexp:{self.table(slot, name)}", text=asked)
@@ -544,6 +608,12 @@ class Postfix(host.Host):
             self.manager.restart()
         except services.ServiceError as error:
             raise Refused(f"Postfix does not start. {self.last_words(mark) or error}") from error
+
+    def has_stale_chroot(self) -> bool:
+        """Whether Postfix delivers from a chroot that knows other name servers, hosts or services than the host."""
+        if not self.installed or self.command("postconf", "-F", "-h", "smtp/unix/chroot")[1].strip() == "n":
+            return False
+        return route.is_stale(self.value("queue_directory"))
 
     def await_deliveries(self) -> None:
         """Let no mail be under way: a restart cuts that off, and a mail whose reply is lost is sent again.
@@ -739,17 +809,24 @@ def apply(postfix: Postfix) -> dict[str, Any]:
     main_cf = configuration.with_slot(rendered, postfix.directory, new)
     taking_over = bool(before) and not os.path.exists(postfix.original) and not postfix.fresh
     dropped = check_take_over(postfix, before) if taking_over else []
+    account = module.params["login"]
+    new_login = bool(wrong) and postfix.changes_login(old, before, rendered)
+    new_way = new_login or (bool(wrong) and postfix.changes_way(old, before, rendered))
+    obstacle = None
+    if old is None:
+        name_who_gets_mail(postfix, before)
     if postfix.installed:
         postfix.check_host()
         if wrong:
-            postfix.check_configuration(rendered, new)
+            level = account["tls_security_level"] if account and new_way else ""
+            obstacle = postfix.check_configuration(rendered, new, level)
     renamed = postfix.renamed(old)
     missing = postfix.missing_services() if postfix.installed else module.params["services"]
     found = postfix.look(rendered)
     restart = configuration.needs_restart(before, main_cf) or not found.running or postfix.unfinished in wrong
-    new_login = bool(wrong) and postfix.changes_login(old, before, rendered)
-    if new_login and module.params["login"] and os.path.isfile(module.params["ca_file"]):
-        postfix.try_login()
+    restart = restart or (bool(wrong) and postfix.has_stale_chroot())
+    if new_way and account and os.path.isfile(module.params["ca_file"]):
+        postfix.try_provider(obstacle, new_login)
     if wrong:
         postfix.actions.append("configured Postfix")
     postfix.actions += found.actions()
@@ -859,6 +936,15 @@ def check_take_over(postfix: Postfix, before: str) -> list[str]:
     return [name for name in values if name not in new]
 
 
+def name_who_gets_mail(postfix: Postfix, before: str) -> None:
+    """Warn of users whose mail goes elsewhere from now on."""
+    names = postfix.module.params["own_names"]
+    asks_postfix = postfix.installed and bool(before) and not postfix.fresh
+    said = aliases.changes(aliases.look(postfix, names, asks_postfix), postfix.module.params["aliases"])
+    if said:
+        postfix.module.warn(f"Taking over {names[0] if names else 'this host'}: {' '.join(said)}")
+
+
 def give_back(postfix: Postfix) -> dict[str, Any]:
     """The host as it was found; raises Refused with everything as it is."""
     found = json.loads(postfix.read(postfix.found) or "{}")
@@ -940,6 +1026,7 @@ def main() -> None:
             "installed": {"type": "list", "elements": "str", "default": []},
             "take_over": {"type": "bool", "default": False},
             "own_names": {"type": "list", "elements": "str", "default": []},
+            "aliases": {"type": "dict", "default": {}},
             "main_cf": {"type": "str"},
             "tables": {"type": "dict", "default": {}},
             "sasl_passwd": {"type": "str", "no_log": True},
@@ -948,6 +1035,7 @@ def main() -> None:
             "map_types": {"type": "list", "elements": "str", "default": []},
             "ca_file": {"type": "path"},
             "login": {"type": "dict", "options": login.OPTIONS},
+            "login_accepted": {"type": "bool", "default": False},
             "watch": {"type": "str", "default": "", "no_log": True},
             "watch_minutes": {"type": "int", "default": 0},
             "service_manager": {"type": "str", "default": "systemd"},

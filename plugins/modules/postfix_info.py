@@ -155,7 +155,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.facts.system.distribution import DistributionFactCollector
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
-from ansible_collections.homelab.mail.plugins.module_utils import addresses, host, services, smarthost
+from ansible_collections.homelab.mail.plugins.module_utils import addresses, health, host, services, smarthost
 
 # From when on a clock is off, and a CA bundle old.
 SKEW_SECONDS = 120
@@ -190,13 +190,13 @@ def advice(here: host.Host, now: float, ca_file: str) -> list[str]:
     skew = time.time() - now
     if now and abs(skew) > SKEW_SECONDS:
         found.append(
-            f"The clock of this host is {smarthost.span(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the "
+            f"The clock of this host is {health.span(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the "
             "controller's. Certificates are judged by it, and mails by their date: let it follow a time server."
         )
     age = time.time() - os.stat(ca_file).st_mtime if os.path.isfile(ca_file) else 0
     if age > OLD_SECONDS:
         found.append(
-            f"The CA bundle {ca_file} was last written {smarthost.span(age)} ago. One day the provider's "
+            f"The CA bundle {ca_file} was last written {health.span(age)} ago. One day the provider's "
             "certificate will come from an authority that it does not have, and mail will wait: update the system."
         )
     if here.watch_minutes and not here.job_files(""):

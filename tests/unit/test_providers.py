@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.homelab.mail.plugins.module_utils import addresses, diagnosis
 
 from docs import provider_files, provider_schema, providers, replies
+from lab import scripted
 
 FILES = provider_files.files()
 PROVIDERS = provider_files.presets()
@@ -106,6 +107,12 @@ def test_a_file_refers_to_what_there_is(name: str) -> None:
 
 def test_what_the_host_knows_is_what_the_files_say() -> None:
     assert replies.MODULE.read_text(encoding="utf-8") == replies.module(), "run `make docs`"
+
+
+def test_every_real_reply_that_the_lab_gives_is_in_the_files() -> None:
+    steps = [step for steps in scripted.PERSONALITIES.values() for step in steps.values()]
+    replies_ = [step.reply() for step in steps if isinstance(step, scripted.Met)]
+    assert len(replies_) > 20 and all(re.match(r"[245]\d\d[ -]", reply) for reply in replies_)
 
 
 def test_the_page_and_the_readme_are_what_the_files_say() -> None:

@@ -48,6 +48,8 @@ CHOSEN = _chosen()
 OLD_AND_NEW = pytest.mark.parametrize("name", dict.fromkeys((CHOSEN[0], CHOSEN[-1])), scope="module")
 # One host is enough for what does not depend on the version of Postfix.
 NAME = CHOSEN[len(CHOSEN) // 2]
+# Those that people had before the role, with mail that waited: molecule/shared/prepare.yml.
+UNTIDY = [name for name in CHOSEN if _INVENTORY["hosts"][name].get("untidy")]
 # What docs/support.md has a column for, each by a test on every host.
 PROOFS = ("delivery", "idempotence", "reboot", "absent")
 proves = pytest.mark.proves
@@ -72,6 +74,12 @@ def host(name: str) -> Host:
 def variables(name: str) -> dict[str, object]:
     """The role's variables on a host."""
     return {**_INVENTORY["vars"], **_INVENTORY["hosts"][name]}
+
+
+@pytest.fixture(scope="module")
+def hostname(name: str) -> str:
+    """What a host calls itself."""
+    return str(_INVENTORY["hosts"][name].get("hostname", name))
 
 
 @pytest.fixture
@@ -120,6 +128,20 @@ def changed(done: subprocess.CompletedProcess[str], name: str = NAME) -> int:
 def said(done: subprocess.CompletedProcess[str]) -> str:
     """All that a run said, in one line of text."""
     return " ".join((done.stdout + done.stderr).split())
+
+
+def forget_the_log(host: Host) -> None:
+    """Let the host begin a new log, because what was lost is a fault for a day."""
+    host.run_expect([0], "journalctl --rotate && sleep 1 && journalctl --vacuum-time=1s")
+
+
+def lose_a_mail(host: Host) -> None:
+    """Let the provider refuse a mail for good, because its sender is not the account's."""
+    host.run_expect([0], "printf 'Subject: lost\\n\\nx\\n' | /usr/sbin/sendmail -f stranger@elsewhere.example root")
+    deadline = time.monotonic() + DEFERRAL_SECONDS
+    while "status=bounced" not in host.check_output("journalctl --no-pager --output=cat --identifier=postfix/smtp"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 class Mail:

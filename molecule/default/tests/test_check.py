@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import testinfra
-from conftest import CHOSEN, LAB, NAME, PROJECT, Change, Mail, run_site, said
+from conftest import CHOSEN, LAB, NAME, PROJECT, Change, Mail, forget_the_log, lose_a_mail, run_site, said
 from testinfra.host import Host
 
 from lab.provider import ACCOUNT, Provider
@@ -21,6 +21,8 @@ FLEET = ",".join(CHOSEN)
 
 def test_a_fleet_that_is_well_is_a_table_and_leaves_no_trace(tmp_path: Path) -> None:
     hosts = [testinfra.get_host(f"podman://{LAB}-{name}") for name in CHOSEN]
+    for host in hosts:
+        forget_the_log(host)
     before = [host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") for host in hosts]
     done = run_site("--extra-vars", f"json={tmp_path}/check.json", limit=FLEET, playbook=CHECK)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -38,6 +40,7 @@ def test_a_fleet_that_is_well_is_a_table_and_leaves_no_trace(tmp_path: Path) -> 
 def host(usual: Change) -> Iterator[Host]:
     """A configured host with an empty queue, and again so after the test."""
     host = testinfra.get_host(f"podman://{LAB}-{NAME}")
+    forget_the_log(host)
     yield host
     assert "failed" not in usual.make()
     host.run_expect([0], "postsuper -d ALL")
@@ -71,6 +74,18 @@ def row_of(tmp_path: Path, **variables: object) -> dict[str, Any]:
     assert (done.returncode == 0) == row["healthy"], done.stdout + done.stderr
     found: dict[str, Any] = row
     return found
+
+
+def test_a_host_that_has_lost_a_mail_is_a_row_with_reason_and_remedy(host: Host, tmp_path: Path) -> None:
+    lose_a_mail(host)
+    assert host.run("smarthost test root").rc == 0
+    row = row_of(tmp_path)
+    assert (row["mail"], row["configuration"], row["login"]) == ("FAULT", "as it should be", "accepted")
+    [note] = row["notes"]
+    assert note.startswith("1 mail to casey@fastmail.com was given up ") and "stranger@elsewhere.example" in note
+    assert "Set smarthost_from to an address that belongs to the account." in note
+    [lost] = row["details"]["lost"]
+    assert (lost["to"], lost["status"]) == ("casey@fastmail.com", "bounced")
 
 
 def test_a_host_without_its_ca_bundle_is_a_row_with_the_remedy(host: Host, tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ BAD = {
     "virtual_alias_maps = texthash:/nowhere": "/nowhere",
     "smtp_header_checks = regexp:/nowhere": "/nowhere",
     "smtp_bind_address = nonsense": "nonsense",
+    "smtp_sasl_tls_security_options = noplaintext": "mech",
+    "transport_maps = hash:/nowhere": "/nowhere",
+    "sender_dependent_relayhost_maps = texthash:/nowhere": "/nowhere",
+    "sender_dependent_default_transport_maps = hash:/nowhere": "/nowhere",
     "mail_owner = nobody-has-this-name": "nobody-has-this-name",
 }
 GOOD = (
@@ -49,7 +53,8 @@ main_cf = open("/etc/postfix/main.cf").read()
 found = {}
 for values in json.load(sys.stdin):
     try:
-        found[values] = rehearsal.rehearse(main_cf + values + "\\n", {}, {}, "/etc/postfix", "/usr/sbin")
+        trial = rehearsal.Trial(main_cf + values + "\\n", {}, {}, "/etc/postfix", "/usr/sbin")
+        found[values] = rehearsal.rehearse(trial).complaints
     except rehearsal.CannotRehearse as error:
         found[values] = ["cannot rehearse: " + str(error)]
 print(json.dumps(found))
@@ -62,7 +67,7 @@ def complaints(name: str) -> dict[str, list[str]]:
     container = f"{LAB}-{name}"
     package = "/run/rehearsal/ansible_collections/homelab/mail/plugins/module_utils"
     exec(container, "mkdir", "-p", package)
-    for module in ("addresses", "configuration", "rehearsal"):
+    for module in ("addresses", "configuration", "rehearsal", "route"):
         source = PROJECT / f"plugins/module_utils/{module}.py"
         podman("cp", str(source), f"{container}:{package}/{Path(source).name}")
     done = exec(container, "python3", "-c", PROGRAM, input=json.dumps([*BAD, *GOOD]))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
+import yaml
 from conftest import (
     INVENTORIES,
     LAB,
@@ -231,7 +232,7 @@ def test_a_refused_login_changes_nothing_and_says_what_to_do(host: Host, provide
     marker = provider.marker()
     done = run(smarthost_password=NEW_PASSWORD)
     assert done.returncode != 0
-    assert "Nothing was changed: smtp.fastmail.com was not satisfied while logging in: 535 5.7.8" in said(done)
+    assert "Nothing was changed: smtp.fastmail.com refused the login: 535 5.7.8" in said(done)
     assert "app password" in said(done)
     assert NEW_PASSWORD not in done.stdout + done.stderr
     assert logins(provider, marker) == 1
@@ -244,7 +245,7 @@ def test_a_sender_that_the_account_does_not_own_is_refused_beforehand(host: Host
     before = host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'")
     done = run(smarthost_from="somebody@fastmail.com")
     assert done.returncode != 0
-    assert "Nothing was changed: smtp.fastmail.com was not satisfied while" in said(done)
+    assert "Nothing was changed: smtp.fastmail.com refused the sender somebody@fastmail.com: 553" in said(done)
     assert "553 5.7.1 <somebody@fastmail.com>: Sender address rejected" in said(done)
     assert host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") == before
 
@@ -255,8 +256,44 @@ def test_a_login_is_tried_with_nobody_but_the_provider(host: Host, provider: Pro
     provider.use_certificate(kind)
     done = run(smarthost_password=NEW_PASSWORD)
     assert done.returncode != 0
-    assert "was not satisfied while verifying the certificate of smtp.fastmail.com" in said(done)
+    assert "the certificate of smtp.fastmail.com could not be verified" in said(done)
     assert logins(provider, marker) == 0
+
+
+@pytest.mark.parametrize("sign", "#/=")
+def test_a_login_with_another_sign_than_the_at_gets_through_to_the_provider(
+    host: Host, provider: Provider, sign: str
+) -> None:
+    done = run(smarthost_username=f"casey{sign}fastmail.com", smarthost_verify_login="required")
+    assert changed(done) == 1
+    mail = Mail(host).arrived(provider)
+    assert mail["Return-Path"] == "<casey@fastmail.com>"
+    assert (
+        f"casey{sign}fastmail.com"
+        in host.file(host.check_output("postconf -h smtp_sasl_password_maps").partition(":")[2]).content_string
+    )
+
+
+def test_a_provider_that_only_sends_needs_an_address_for_roots_mail(host: Host) -> None:
+    before = host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'")
+    mailgun = {
+        "smarthost_provider": "mailgun",
+        "smarthost_region": "eu",
+        "smarthost_username": "nas@casey.test",
+        "smarthost_aliases": {"ups": "casey@fastmail.com"},
+    }
+    done = run(**mailgun)
+    assert done.returncode != 0
+    assert "smarthost_aliases: does not say who gets root's mail. It would go to nas@casey.test" in said(done)
+    assert "Mailgun only sends: it keeps no mailbox for that address" in said(done)
+    assert host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") == before
+
+
+def test_an_open_relay_is_refused(host: Host) -> None:
+    done = run(smarthost_parameters={"inet_interfaces": "all", "mynetworks": "0.0.0.0/0"})
+    assert done.returncode != 0
+    assert "mynetworks has 0.0.0.0/0: an open relay" in said(done)
+    assert "0.0.0.0:25" not in host.check_output("ss -Htln")
 
 
 def test_a_provider_that_cannot_be_reached_is_a_warning_unless_it_is_required(host: Host) -> None:
@@ -508,6 +545,68 @@ def test_a_mail_server_is_not_taken_over_unless_one_says_so(by_hand: tuple[Host,
     )
     assert "casey.test" in host.check_output("postconf -n")
     assert changed(run(inventory, limit="fresh", smarthost_take_over=True), "fresh") == 1
+
+
+OLD_ALIASES = """\
+# whom to tell
+postmaster: root
+Root: family@casey.test
+ups: "|/usr/local/bin/page --token s3cret",
+     alerts@casey.test
+news: /dev/null
+casey: casey@fastmail.com
+"""
+
+
+def test_whose_mail_goes_elsewhere_after_taking_over_is_named_with_the_line_to_copy(by_hand: tuple[Host, str]) -> None:
+    host, inventory = by_hand
+    host.run_expect([0], f"printf %s '{OLD_ALIASES}' >/etc/aliases && newaliases")
+    host.run_expect([0], "postconf -e 'virtual_alias_maps = regexp:/etc/postfix/senders, hash:/etc/postfix/virtual'")
+    host.run_expect([0], "echo '/^backup@/ anna@casey.test' >/etc/postfix/senders")
+    host.run_expect([0], "echo 'www-data@fresh.lan root, web@casey.test' >/etc/postfix/virtual")
+    host.run_expect([0], "postmap /etc/postfix/virtual && postfix reload")
+    host.run_expect([0], "useradd -m anna && printf %s '\\anna, anna@casey.test' >/home/anna/.forward")
+    host.run_expect([0], "useradd -m bob && echo 'From x' >/var/mail/bob")
+    host.run_expect([0], "echo '|/usr/bin/pvemailforward --token s3cret' >/root/.forward")
+    told, done = run("--check", inventory, limit="fresh"), run(inventory, limit="fresh")
+    assert changed(told, "fresh") == changed(done, "fresh") == 1
+    for words in (said(told), said(done)):
+        # Two aliases of the inventory: root's and ups'.
+        assert (
+            "mail of root and postmaster goes to family@casey.test; with this configuration it goes to casey@" in words
+        )
+        assert "mail of ups goes to alerts@casey.test and the command /usr/local/bin/page; with" in words
+        assert "mail of news goes to the file /dev/null; with" in words
+        assert "mail of backup goes to anna@casey.test; with" in words
+        assert "mail of www-data goes to family@casey.test and web@casey.test; with" in words
+        assert "mail of anna goes to anna@casey.test and the mailbox of anna on this host; with" in words
+        assert "/root/.forward is not read any more; it leads to the command /usr/bin/pvemailforward." in words
+        assert "/home/anna/.forward is not read any more; it leads to" in words
+        assert "mail of bob stays on this host, in /var/mail/bob; with" in words
+        assert "mail of casey" not in words and "s3cret" not in words
+    # The remedy works: with that line the same people get the mail.
+    line = re.search(r"smarthost_aliases: ({.*?})\.", said(told))
+    assert line
+    kept = yaml.safe_load(line.group(1))
+    assert kept["root"] == "family@casey.test"
+    again = said(run(inventory, limit="fresh", smarthost_aliases=kept))
+    assert "mail of" not in again
+    assert host.check_output("postmap -q root $(postconf -h virtual_alias_maps)") == "family@casey.test"
+    assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 1
+    again = said(run("--check", inventory, limit="fresh", smarthost_aliases=kept))
+    assert "mail of news goes to the file /dev/null" in again
+    assert "To keep it so" not in again
+
+
+def test_aliases_of_a_host_without_postfix_are_named_as_well(fresh: tuple[Host, str]) -> None:
+    host, inventory = fresh
+    host.run_expect([0], f"printf %s '{OLD_ALIASES}' >/etc/aliases && echo family@casey.test >/root/.forward")
+    told, done = run("--check", inventory, limit="fresh"), run(inventory, limit="fresh")
+    for words in (said(told), said(done)):
+        assert "mail of root and postmaster goes to family@casey.test; with" in words
+        assert "/root/.forward is not read any more; it leads to family@casey.test." in words
+        assert "smarthost_aliases: {root: family@casey.test" in words
+    assert "mail of" not in said(run(inventory, limit="fresh", smarthost_parameters={"delay_warning_time": "4h"}))
 
 
 def test_a_run_that_was_killed_is_finished_by_the_next(host: Host, provider: Provider) -> None:

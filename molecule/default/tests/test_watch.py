@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, NEW_PASSWORD, PASSWORD, Change, Mail, changed, run, said
+from conftest import LAB, NAME, NEW_PASSWORD, PASSWORD, Change, Mail, changed, forget_the_log, lose_a_mail, run, said
 from testinfra.host import Host
 
 from lab.host import exec
@@ -35,6 +35,7 @@ WATCH = {"smarthost_watch_ntfy": TOPIC, "smarthost_watch_textfile": "/run/textfi
 def host(usual: Change) -> Iterator[Host]:
     """A host with something that can be told, and as the inventory has it after the test."""
     host = testinfra.get_host(f"podman://{CONTAINER}")
+    forget_the_log(host)
     exec(CONTAINER, "sh", "-c", "cat >/run/endpoint.py; rm -f /run/told", input=ENDPOINT)
     host.run_expect([0], "(python3 /run/endpoint.py >/dev/null 2>&1 & echo $! >/run/endpoint.pid)")
     yield host
@@ -77,6 +78,21 @@ def _wait_for_an_empty_queue(host: Host) -> None:
     while host.check_output("postqueue -j"):
         assert time.monotonic() < end
         time.sleep(0.2)
+
+
+def test_a_mail_that_was_lost_is_told_once(host: Host) -> None:
+    assert changed(run(**WATCH)) == 1
+    look(host)
+    lose_a_mail(host)
+    expected = [f"Mail of {NAME}.localdomain does not leave"]
+    assert look(host) == look(host) == expected
+    # A mail that leaves does not bring it back.
+    assert host.run("smarthost test root").rc == 0
+    assert look(host) == expected
+    # As a day later.
+    forget_the_log(host)
+    expected.append(f"Mail of {NAME}.localdomain leaves again")
+    assert look(host) == look(host) == expected
 
 
 def test_who_can_be_told_nothing_is_no_harm_to_mail_and_no_secret_in_the_log(host: Host, provider: Provider) -> None:

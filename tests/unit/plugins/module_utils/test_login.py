@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -91,3 +92,35 @@ def test_a_reply_of_several_lines_is_one_sentence() -> None:
 def test_no_password_hides_nothing() -> None:
     outcome = login.Outcome(login.UNDECIDED, "looking the login up", "no login for [smtp.example.net]:465")
     assert "no login for [smtp.example.net]:465" in login.sentence(outcome, {**account(), "password": ""})
+
+
+@pytest.mark.parametrize(
+    ("step", "said", "told"),
+    [
+        ("logging in", "535 no", "127.0.0.1 refused the login: 535 no."),
+        ("sending as casey@example.net", "553 no", "127.0.0.1 refused the sender casey@example.net: 553 no."),
+        ("asking for TLS", "454 no", "127.0.0.1 did not begin TLS: 454 no."),
+        ("verifying the certificate of 127.0.0.1", "no", "the certificate of 127.0.0.1 could not be verified: no."),
+        ("starting TLS with 127.0.0.1 port 465", "no", "TLS with 127.0.0.1 port 465 did not come about: no."),
+        ("connecting to 127.0.0.1 port 465", "554 no", "127.0.0.1 refused the connection: 554 no."),
+    ],
+)
+def test_a_refusal_is_told_by_what_was_refused(step: str, said: str, told: str) -> None:
+    assert login.sentence(login.Outcome(login.REFUSED, step, said), account()).startswith(told)
+
+
+def test_a_server_without_a_mechanism_that_takes_a_password_is_refused() -> None:
+    def offers_others(connection: socket.socket) -> None:
+        connection.sendall(b"220 x\r\n")
+        connection.recv(1000)
+        connection.sendall(b"250-x\r\n250 AUTH CRAM-MD5 XOAUTH2\r\n")
+        connection.recv(1000)
+
+    session = smtplib.SMTP()
+    with server(offers_others) as port:
+        session.connect("127.0.0.1", port)
+        session.ehlo()
+        with pytest.raises(login._Ended) as end:
+            login._authenticate(session, account())
+        session.close()
+    assert end.value.outcome == login.Outcome(login.REFUSED, "logging in", "the server offers only: CRAM-MD5 XOAUTH2")

@@ -36,7 +36,7 @@ def test_a_healthy_host_is_one_line() -> None:
     ("given", "column", "shown", "note"),
     [
         ({"actions": ["configured Postfix"]}, "configuration", "changed", "it has not (configured Postfix)"),
-        ({"login": {"verdict": "refused", "said": "x was not satisfied."}}, "login", "refused", "x was not satisfied."),
+        ({"login": {"verdict": "refused", "said": "x refused the login."}}, "login", "refused", "x refused the login."),
         ({"running": False, "healthy": False, "problems": ["It is down."]}, "postfix", "down", "It is down."),
         (
             {
@@ -61,7 +61,7 @@ def test_a_fault_is_shown_with_what_to_do(given: dict[str, Any], column: str, sh
 def test_what_queue_and_login_both_say_is_told_once() -> None:
     reasons = [{"reason": "535 no", "cause": "Why.", "remedy": "Do this."}, {"reason": "554 what nobody knows"}]
     queue = {"messages": 3, "oldest_seconds": 4000, "reasons": reasons}
-    login = {"verdict": "refused", "said": "x was not satisfied: 535 no. Why. Do this."}
+    login = {"verdict": "refused", "said": "x refused the login: 535 no. Why. Do this."}
     row = report.check_row("nas", answer(queue=queue, healthy=False, problems=["Why.", "Stuck."], login=login), NOW)
     assert row["notes"] == ["Why. Do this.", "554 what nobody knows", "Stuck."]
 

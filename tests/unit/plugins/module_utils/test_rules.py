@@ -100,11 +100,71 @@ def test_roots_mail_goes_to_the_from_where_nothing_is_said(judge: Judge) -> None
         pytest.param(good("sendgrid", username="apikey"), id="the fixed login, written out"),
         pytest.param(good("ses", region="us-gov-west-1"), id="a region of SES with four parts"),
         pytest.param(good("sendgrid", from_="bob@gmail.com"), id="a confirmed single sender"),
+        pytest.param(
+            good("sendgrid", from_="bob@gmail.com", aliases={}), id="a single sender with a mailbox elsewhere"
+        ),
+        pytest.param(good("mailgun", aliases={"ROOT": "nas@mg.bobs.org"}), id="the From, as one's own choice"),
         pytest.param(good("gmx", from_="Bob@GMX.de"), id="the login as From in other letters"),
     ],
 )
 def test_what_people_may_well_write_is_accepted(judge: Judge, variables: dict[str, Any]) -> None:
     assert judge(**variables).faults == []
+
+
+ONLY_SEND = ["mailgun", "brevo", "ses", "sendgrid", "postmark", "mailjet", "smtp2go", "resend"]
+
+
+@pytest.mark.parametrize("aliases", [None, {}, {"ups": "bob@bobs.org"}, {"ups": "root"}])
+@pytest.mark.parametrize("provider", ONLY_SEND)
+def test_where_a_provider_only_sends_root_must_have_an_address(
+    judge: Judge, provider: str, aliases: dict[str, str] | None
+) -> None:
+    fault = only_fault(judge(**good(provider, aliases=aliases)))
+    assert fault.startswith("smarthost_aliases: does not say who gets root's mail. It would go to nas@")
+    assert "only sends: it keeps no mailbox for that address" in fault
+    assert "smarthost_aliases: {root: you@…}" in fault
+
+
+@pytest.mark.parametrize("host", ["smtp.eu.mailgun.org", "email-smtp.eu-west-3.amazonaws.com", "smtp.sendgrid.net"])
+def test_a_provider_that_only_sends_is_known_by_its_host(judge: Judge, host: str) -> None:
+    variables = good("custom", host=host, port=587, tls="starttls")
+    assert "only sends" in only_fault(judge(**variables))
+    assert judge(**variables, aliases={"root": "bob@bobs.org"}).faults == []
+
+
+def test_root_needs_no_alias_where_there_are_mailboxes(judge: Judge) -> None:
+    for provider in sorted(set(GOOD) - set(ONLY_SEND)):
+        assert judge(**good(provider)).faults == []
+
+
+@pytest.mark.parametrize("networks", ["0.0.0.0/0", "127.0.0.0/8, [::]/0", "::/0", "0.0.0.0/1 128.0.0.0/1",
+                                      "192.168.1.0/24 203.0.113.0/24", "[2001:db8::]/48", "[::ffff:0.0.0.0]/96",
+                                      "10.0.0.0/7"])  # fmt: skip
+@pytest.mark.parametrize("interfaces", ["all", "$myhostname, localhost", "127.0.0.1, 192.168.1.5"])
+def test_an_open_relay_is_refused_with_the_reason(judge: Judge, networks: str, interfaces: str) -> None:
+    fault = only_fault(judge(parameters={"inet_interfaces": interfaces, "mynetworks": networks}))
+    assert fault.startswith(f"smarthost_parameters: inet_interfaces is {interfaces} and mynetworks has ")
+    assert "an open relay, through which strangers on the internet send as your account" in fault
+    assert "192.168.1.0/24, 2" not in fault
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"mynetworks": "0.0.0.0/0"},
+        {"inet_interfaces": "loopback-only", "mynetworks": "0.0.0.0/0"},
+        {"inet_interfaces": "127.0.0.1, [::1]", "mynetworks": "0.0.0.0/0"},
+        {"inet_interfaces": "all"},
+        {
+            "inet_interfaces": "all",
+            "mynetworks": "127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128 [fe80::]/64 10.88.0.0/16",
+        },
+        {"inet_interfaces": "all", "mynetworks": "!10.0.0.1 172.16.0.0/12 fd00:d0c::/64 hash:/etc/postfix/networks $x"},
+        {"inet_interfaces": "all", "mynetworks": "127.0.0.0/8 203.0.113.7"},
+    ],
+)
+def test_networks_at_home_and_single_hosts_are_no_open_relay(judge: Judge, parameters: dict[str, str]) -> None:
+    assert judge(parameters=parameters).faults == []
 
 
 def test_an_internal_relay_may_have_internal_addresses(judge: Judge) -> None:
@@ -208,6 +268,39 @@ def test_a_login_that_cannot_work_is_refused_with_the_remedy(
     assert fault.startswith("smarthost_username: ")
     assert sentence in fault
     assert "s3cret" not in fault
+
+
+@pytest.mark.parametrize("sign", "#/=")
+def test_another_sign_than_the_at_is_the_same_login_at_fastmail(judge: Judge, render: Render, sign: str) -> None:
+    verdict = judge(username=f"bob{sign}bobs.org")
+    assert (verdict.faults, verdict.warnings) == ([], [])
+    account = verdict.plan["accounts"][0]
+    assert (account["username"], account["from"]) == (f"bob{sign}bobs.org", "bob@bobs.org")
+    assert verdict.plan["aliases"] == {"root": ["bob@bobs.org"]}
+    table = configuration.parse_table(render(verdict.plan)["sasl_passwd"])
+    assert list(table.values()) == [f"bob{sign}bobs.org:{APP_PASSWORD}"]
+
+
+def test_signs_before_the_last_belong_to_the_name(judge: Judge) -> None:
+    assert judge(username="bob=home#bobs.org").plan["accounts"][0]["from"] == "bob=home@bobs.org"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"username": "you#fastmail.com"}, "is the placeholder of a guide"),
+        ({"username": "bob#example.com"}, "is the placeholder of a guide"),
+        ({"username": "bob/gmail.com"}, "is an account at Gmail, not at Fastmail"),
+        ({"username": "bob=nas.lan"}, "exists only inside your network"),
+        ({"username": "bob#"}, "is not a full address"),
+        ({"username": "#bobs.org"}, "is not a full address"),
+        ({"username": "bob%bobs.org"}, "is not a full address"),
+        (good("icloud", username="bob#icloud.com"), "is not a full address"),
+    ],
+)
+def test_another_sign_than_the_at_hides_nothing(judge: Judge, variables: dict[str, Any], sentence: str) -> None:
+    fault = only_fault(judge(**variables))
+    assert fault.startswith("smarthost_username: ") and sentence in fault
 
 
 @pytest.mark.parametrize(
@@ -636,7 +729,7 @@ def test_a_from_that_the_provider_would_refuse_is_refused(
     judge: Judge, variables: dict[str, Any], sentence: str
 ) -> None:
     # With an alias for root, so that the From is used for nothing else.
-    fault = only_fault(judge(**variables, aliases={"root": "bob@bobs.org"}))
+    fault = only_fault(judge(**{**variables, "aliases": {"root": "bob@bobs.org"}}))
     assert fault.startswith("smarthost_from: ")
     assert sentence in fault
 

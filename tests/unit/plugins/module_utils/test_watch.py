@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils import watch
+from ansible_collections.homelab.mail.plugins.module_utils import health, watch
 
 REFUSED = {"messages": 2, "reason": "535 5.7.8 no", "kind": "login", "cause": "Wrong password.", "remedy": "Make one."}
 AWAY = {"messages": 2, "reason": "Connection refused", "kind": "network", "cause": "It is away.", "remedy": "Wait."}
@@ -21,8 +21,8 @@ def state(messages: int = 0, oldest: int = 0, reason: dict[str, Any] | None = No
     """What `smarthost status` found."""
     queue = {"messages": messages, "oldest_seconds": oldest, "reasons": [reason] if reason else []}
     return {
-        "host": "nas.lan", "running": True, "problems": [], "queue": queue, "last_delivery": {"time": 5.0},
-        "returned": False, **given
+        "host": "nas.lan", "time": 0, "relayhost": "[x]:465", "running": True, "port_25": {"::1": "x"}, "queue": queue,
+        "last_delivery": {"time": 5.0}, "losses": [], "not_handed_in": [], "unreached": "", **given
     }  # fmt: skip
 
 
@@ -30,9 +30,9 @@ WELL = state()
 BROKEN = state(2, 20, REFUSED)
 
 
-def test_mail_that_comes_back_is_told_although_none_waits() -> None:
-    problem = "The last mail was returned to its sender. Refused. Do this."
-    assert watch.faults(state(returned=True, problems=[problem]), STUCK) == [problem]
+LOST = {
+    "messages": 1, "to": ["you@example.com"], "said": "599 42", "status": "bounced", "told": True, "last": None,
+}  # fmt: skip
 
 
 class Endpoint:
@@ -79,11 +79,13 @@ def endpoint() -> Iterator[Endpoint]:
         (state(2, STUCK + 1, AWAY), True),
         (state(2, STUCK + 1), True),
         (BROKEN, True),  # waiting does not help
-        (state(running=False, problems=["Postfix does not answer (x)."]), True),
+        (state(running=False), True),
+        (state(losses=[LOST]), True),  # although none waits
+        (state(unreached="This host reaches x, but Postfix does not."), True),
     ],
 )
 def test_what_somebody_should_be_told(found: dict[str, Any], broken: bool) -> None:
-    assert bool(watch.faults(found, STUCK)) is broken
+    assert bool(health.faults(found, STUCK)) is broken
 
 
 def test_three_outages_are_three_alerts_and_three_all_clears(endpoint: Endpoint, tmp_path: Path) -> None:

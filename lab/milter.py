@@ -1,0 +1,85 @@
+"""What the provider says to a mail beyond Postfix's own rules; a milter that Postfix asks. Runs in the container.
+
+Postfix shows it a mail's own headers alone, not those of a mail attached to it, and says who has logged in.
+"""
+
+import asyncio
+import json
+import re
+import struct
+from email.utils import getaddresses
+from pathlib import Path
+from typing import Any
+
+RULES = Path("/etc/provider.json")
+PORT = 10025
+
+VERSION = 6
+# Connection, body, end of headers, unknown commands and DATA are not shown; a header is not answered.
+LEFT_OUT = 0x01 | 0x10 | 0x40 | 0x80 | 0x100 | 0x200
+CONTINUE = b"c"
+
+
+class Session:
+    """One connection to the provider."""
+
+    def __init__(self) -> None:
+        self.helo = self.login = self.sender = ""
+        self.senders: list[str] = []
+
+    def answer(self, command: bytes, data: bytes) -> bytes | None:
+        """The answer to what Postfix tells; None where it waits for none."""
+        rules: dict[str, Any] = json.loads(RULES.read_text())
+        fields = data.decode(errors="replace").split("\0")
+        reply = None
+        if command == b"O":
+            return b"O" + struct.pack("!III", VERSION, 0, LEFT_OUT)
+        if command == b"H":
+            self.helo = fields[0]
+        elif command == b"D":
+            if data[:1] == b"M":
+                self.login = dict(zip(fields[0::2], fields[1::2], strict=False)).get("{auth_authen}", "")
+            return None
+        elif command == b"M":
+            self.senders = []
+            null = fields[0] == "<>" and not rules["null_sender"]
+            reply = "501 5.1.7 Invalid MAIL FROM address provided" if null else rules["replies"].get("mail")
+        elif command == b"R":
+            if rules["helo"] and re.search(rules["helo"], self.helo):
+                reply = f"450 4.7.1 <{self.helo}>: Helo command rejected: Host not found"
+            reply = reply or rules["replies"].get("rcpt")
+        elif command == b"L":
+            if fields[0].lower() == "from":
+                self.senders += [address for _name, address in getaddresses([fields[1]])]
+            return None
+        elif command == b"E":
+            owned = rules["owned"].get(self.login, [])
+            foreign = [sender for sender in self.senders if sender.lower() not in owned]
+            refusal = "550 5.7.1 Not authorised to send from this header address" if foreign else None
+            reply = refusal or rules["replies"].get("message")
+        elif command in b"AQ":
+            return None
+        return CONTINUE if reply is None else b"y" + reply.encode() + b"\0"
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer until Postfix leaves."""
+    session = Session()
+    try:
+        while (packet := await reader.readexactly(int.from_bytes(await reader.readexactly(4)))) != b"Q":
+            answer = session.answer(packet[:1], packet[1:])
+            if answer is not None:
+                writer.write(len(answer).to_bytes(4) + answer)
+    except asyncio.IncompleteReadError:
+        pass
+    writer.close()
+
+
+async def main() -> None:
+    """Serve Postfix for as long as it runs."""
+    server = await asyncio.start_server(serve, "127.0.0.1", PORT)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,143 @@
+"""Mail that waits: whatever changes meanwhile, all of it arrives, once, as whoever delivers it then may send."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import testinfra
+from conftest import LAB, NAME, NEW_PASSWORD, Change, changed, run
+from testinfra.host import Host
+
+from lab.host import exec
+from lab.provider import OTHER_ACCOUNT, OTHER_PASSWORD, PASSWORD, Provider
+
+CONTAINER = f"{LAB}-{NAME}"
+# Users of the host, what containers and devices call themselves, an app that has the account's own address.
+SENDERS = (
+    "root",
+    "ups",
+    "nut",
+    "root@3f2a1b9c",
+    "scan@printer.lan",
+    "a@[127.0.0.1]",
+    "root@my_nas",
+    "casey@fastmail.com",
+)
+# Who gets it when it is handed in -> who is to get it whatever the aliases say later.
+RECIPIENTS = {
+    "root": "casey@fastmail.com",
+    "ups": "alerts@casey.test",
+    "friend@elsewhere.test": "friend@elsewhere.test",
+}
+COUNT = 20
+ICLOUD = {
+    "smarthost_provider": "icloud",
+    "smarthost_username": OTHER_ACCOUNT,
+    "smarthost_password": OTHER_PASSWORD,
+    "smarthost_aliases": {"root": OTHER_ACCOUNT},
+    "smarthost_generic": {},
+}
+# What changes -> the variables, and the addresses that may be sent as afterwards.
+CHANGES: dict[str, tuple[dict[str, object], set[str]]] = {
+    "nothing": ({}, {"casey@fastmail.com", "alerts@casey.test"}),
+    "another provider": (ICLOUD, {OTHER_ACCOUNT}),
+    "another From": ({"smarthost_from": "alerts@casey.test"}, {"alerts@casey.test"}),
+    "another host name": ({"smarthost_hostname": "tank.home.arpa"}, {"casey@fastmail.com", "alerts@casey.test"}),
+    "a new password": ({"smarthost_password": NEW_PASSWORD}, {"casey@fastmail.com", "alerts@casey.test"}),
+    "every sender": ({"smarthost_rewrite": "all"}, {"casey@fastmail.com", "alerts@casey.test"}),
+}
+
+
+@pytest.fixture
+def host(usual: Change, provider: Provider) -> Iterator[Host]:
+    """A configured host with an empty queue, and again so after the test."""
+    host = testinfra.get_host(f"podman://{CONTAINER}")
+    provider.clear()
+    yield host
+    host.run_expect([0], "postsuper -d ALL")
+    assert "failed" not in usual.make()
+
+
+def hand_in(senders: tuple[str, ...]) -> Counter[tuple[str, str]]:
+    """Hand in mails from these senders in turn; the subject and the recipient of each."""
+    lines, wanted = [], Counter[tuple[str, str]]()
+    for number in range(COUNT):
+        to = list(RECIPIENTS)[number % len(RECIPIENTS)]
+        sender = senders[number % len(senders)]
+        text = f"Subject: waits {number}\\nFrom: Some One <{sender}>\\nTo: undisclosed\\n\\nx"
+        lines.append(f"printf '{text}' | /usr/sbin/sendmail -i -f '{sender}' {to}")
+        wanted[(f"waits {number}", RECIPIENTS[to])] += 1
+    exec(CONTAINER, "sh", "-eu", input="\n".join(lines))
+    return wanted
+
+
+def all_wait(host: Host) -> None:
+    """Sees that Postfix has tried each of them, and keeps it."""
+    deadline = time.monotonic() + 60
+    while (queue := host.check_output("postqueue -j")).count('"delay_reason"') < COUNT:
+        assert time.monotonic() < deadline, queue
+        time.sleep(0.3)
+
+
+def arrived(host: Host, provider: Provider) -> Counter[tuple[str, str]]:
+    """Subject and recipient of all that the provider has once the queue is empty."""
+    deadline = time.monotonic() + 60
+    while host.check_output("postqueue -j"):
+        assert time.monotonic() < deadline, host.check_output("postqueue -p")
+        time.sleep(0.3)
+    return Counter((str(mail["Subject"]), mail.recipient) for mail in provider.mails())
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_all_that_waits_arrives_once_as_whoever_delivers_it_may_send(
+    host: Host, provider: Provider, change: str
+) -> None:
+    variables, owned = CHANGES[change]
+    provider.set_password("z9z9z9z9z9z9z9z9")
+    senders = (*SENDERS, "visitor@elsewhere.test") if change == "every sender" else SENDERS
+    wanted = hand_in(senders)
+    all_wait(host)
+    provider.set_password(NEW_PASSWORD if change == "a new password" else PASSWORD)
+    provider.set_owned(sorted(owned), variables.get("smarthost_username", "casey@fastmail.com"))  # type: ignore[arg-type]
+    changed(run(**variables))
+    host.run_expect([0], "postqueue -f")
+    assert arrived(host, provider) == wanted
+    for mail in provider.mails():
+        assert mail.sender in owned
+        assert mail["From"].addresses[0].addr_spec in owned
+        assert mail["From"].addresses[0].display_name == "Some One"
+
+
+# --- what comes back --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rewrite", ["local", "all"])
+@pytest.mark.parametrize("reply", ["552 5.2.2 Mailbox full", "550-5.4.5 Daily user sending limit exceeded"])
+def test_a_refused_mail_comes_back_once_at_most(host: Host, provider: Provider, rewrite: str, reply: str) -> None:
+    changed(run(smarthost_rewrite=rewrite))
+    provider.reply("message", reply)
+    marker = provider.marker()
+    host.run_expect([0], "printf 'Subject: refused\\n\\nx' | /usr/sbin/sendmail -f visitor@elsewhere.test root")
+    host.run_expect([0], "printf 'Subject: refused\\n\\nx' | /usr/sbin/sendmail root")
+    assert arrived(host, provider) == Counter()
+    time.sleep(3)
+    assert host.check_output("postqueue -j") == ""
+    # Each mail and its notice.
+    refused = provider.log_since(marker).count(reply[9:20])
+    assert 2 <= refused <= 4
+
+
+@pytest.mark.parametrize("rewrite", ["local", "all"])
+@pytest.mark.parametrize(("sender", "person"), [("ups", "alerts@casey.test"), ("backup", "casey@fastmail.com")])
+def test_a_notice_goes_to_the_person_behind_the_local_sender(
+    host: Host, provider: Provider, rewrite: str, sender: str, person: str
+) -> None:
+    changed(run(smarthost_rewrite=rewrite))
+    provider.set_owned(["elsewhere@fastmail.com"])
+    host.run_expect([0], f"printf 'Subject: refused\\n\\nx' | /usr/sbin/sendmail -f {sender} friend@elsewhere.test")
+    notice = provider.wait_for_mail(lambda mail: "Undelivered" in str(mail["Subject"]))
+    assert (notice.sender, notice.recipient) == ("", person)
+    assert [mail["Subject"] for mail in provider.mails()] == [notice["Subject"]]

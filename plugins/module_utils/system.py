@@ -1,0 +1,79 @@
+"""What the program `smarthost` asks of its host: Postfix's parameters, the role's settings, port 25.
+
+Standard library only. Runs on the managed host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+SETTINGS = "settings.json"
+
+
+def run(*argv: str) -> tuple[int, str, str]:
+    """Status, output and errors of a program of the system; 127 where it is not there."""
+    path = shutil.which(argv[0], path=PATH)
+    if path is None:
+        return 127, "", f"{argv[0]} is not installed"
+    done = subprocess.run(
+        [path, *argv[1:]],
+        stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace",
+        env={**os.environ, "LC_ALL": "C"}, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def settings(name: str = SETTINGS) -> dict[str, Any]:
+    """What the role told this host about itself: provider, its name, sender, service manager."""
+    main_cf = os.path.join(configuration.CONFIG_DIRECTORY, "main.cf")
+    try:
+        with open(main_cf, encoding="utf-8", errors="surrogateescape") as file:
+            slot = configuration.slot_in_use(file.read(), configuration.CONFIG_DIRECTORY)
+        path = os.path.join(configuration.CONFIG_DIRECTORY, configuration.FOLDER, str(slot), name)
+        with open(path, encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+    except (FileNotFoundError, ValueError):
+        # Damaged by hand is as good as not there; the next run puts it right.
+        return {}
+    return found
+
+
+def values(*names: str) -> dict[str, str]:
+    """Parameters of Postfix as it reads them."""
+    _code, out, _err = run("postconf", "-x", *names)
+    return {name.strip(): value.strip() for name, _equals, value in (line.partition("=") for line in out.splitlines())}
+
+
+def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
+    """Address -> its greeting on port 25, or why there is none."""
+    named = re.findall(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*", interfaces)
+    found = {}
+    for address in named or ["127.0.0.1", "::1"]:
+        try:
+            with socket.create_connection((address, 25), timeout=seconds) as connection:
+                found[address] = connection.recv(512).decode(errors="replace").strip()
+                connection.sendall(b"QUIT\r\n")
+        except OSError as error:
+            found[address] = error.strerror or str(error)
+    return found
+
+
+def replace(path: str, text: str) -> None:
+    """Write a file that nobody ever sees half of."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    # The module tempfile takes long to load. A name that is taken already is not opened.
+    new = f"{path}.{os.urandom(8).hex()}"
+    with open(new, "x", encoding="utf-8") as file:
+        file.write(text)
+        # By the handle: others may write in the folder, and put something else behind the name.
+        os.fchmod(file.fileno(), 0o644)
+    os.replace(new, path)
