@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         health,
         login,
         queued,
+        replies,
         retry,
         smarthost,
         system,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 # All that the program imports.
 MODULES = (
-    "addresses", "configuration", "diagnosis", "events", "health", "login", "queued", "retry", "services", "smarthost",
-    "system", "watch",
+    "addresses", "configuration", "diagnosis", "events", "health", "login", "queued", "replies", "retry", "services",
+    "smarthost", "system", "watch",
 )  # fmt: skip
 PACKAGE = services.__name__.rpartition(".")[0]
 LIBRARY = "/usr/local/lib/smarthost"
