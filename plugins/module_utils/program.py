@@ -47,10 +47,16 @@ def _source(module: str) -> str:
     return str(loader.get_source(name))
 
 
+def interpreter() -> str:
+    """The Python that runs this, by the name that is still there after an upgrade: Ansible finds /usr/bin/python3.13."""
+    lasting = os.path.join(os.path.dirname(sys.executable), "python3")
+    return lasting if os.path.realpath(lasting) == os.path.realpath(sys.executable) else sys.executable
+
+
 def files() -> dict[str, tuple[str, int]]:
     """Path -> text and mode of each file of the program."""
     launcher = (
-        f"#!{sys.executable}\n"
+        f"#!{interpreter()}\n"
         "# Managed by Ansible. How mail leaves this host, and why it does not: smarthost --help\n"
         "import sys\n\n"
         f'sys.path.insert(0, "{LIBRARY}")\n'

@@ -273,6 +273,8 @@ class Counted:
 # The password is in what goes through here, and nowhere else on this side.
 RECORDER = """\
 #!/bin/sh
+# A module comes by a pipe. What else Ansible asks, as where its Python is, has a terminal that never ends.
+[ -t 0 ] && exec "{ssh}" "$@"
 umask 077
 cat >"{folder}/$$"
 exec "{ssh}" "$@" <"{folder}/$$"

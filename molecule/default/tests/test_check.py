@@ -125,7 +125,8 @@ def test_a_mail_from_every_host_shows_the_providers_reply(provider: Provider) ->
     subjects = " ".join(str(mail["Subject"]) for mail in provider.mails())
     for name in CHOSEN:
         assert f"{name} sent 250 2.0.0 Ok: queued as" in said(done)
-        assert f"Test mail from {name}" in subjects
+        hostname = testinfra.get_host(f"podman://{LAB}-{name}").check_output("postconf -h myhostname")
+        assert f"Test mail from {hostname}" in subjects
 
 
 def test_a_clock_that_is_off_and_an_old_ca_bundle_are_said(host: Host) -> None:

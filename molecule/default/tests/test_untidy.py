@@ -27,6 +27,10 @@ def test_mail_that_waited_before_the_first_run_arrives(
     assert provider.deliveries(f"{which}@{name}.test") == [(sender, recipient)]
 
 
+def test_the_program_is_run_by_a_python_that_an_upgrade_leaves(host: Host) -> None:
+    assert host.file("/usr/local/bin/smarthost").content_string.startswith("#!/usr/bin/python3\n")
+
+
 def test_a_provider_that_judges_the_hosts_name_takes_mail(host: Host, provider: Provider) -> None:
     provider.defer_helo(r"_|^[^.]+$")
     assert Mail(host).arrived(provider)
