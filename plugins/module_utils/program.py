@@ -48,7 +48,7 @@ def _source(module: str) -> str:
 
 
 def interpreter() -> str:
-    """The Python that runs this, by the name that is still there after an upgrade: Ansible finds /usr/bin/python3.13."""
+    """The Python that runs this, by the name that stays after an upgrade; Ansible finds /usr/bin/python3.13."""
     lasting = os.path.join(os.path.dirname(sys.executable), "python3")
     return lasting if os.path.realpath(lasting) == os.path.realpath(sys.executable) else sys.executable
 
