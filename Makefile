@@ -39,8 +39,9 @@ molecule: setup ## Run Molecule alone; LIMIT=trixie picks one host
 bench: setup ## Measure what the README promises in seconds
 	@$(BIN)/python -m bench
 
-docs: setup ## Write docs/providers.md anew from the presets, docs/support.md from what the tests proved
+docs: setup ## Write anew what comes from the providers' files, and docs/support.md from what the tests proved
 	@$(BIN)/python -m docs.providers
+	@$(BIN)/python -m docs.replies
 	@$(BIN)/python -m docs.support
 
 lock: setup ## Pin all Python packages anew, with their hashes

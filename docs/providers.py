@@ -1,15 +1,17 @@
-"""Writes docs/providers.md from the presets, so that no fact stands in two places."""
+"""Writes docs/providers.md and README's table from the presets, so that no fact stands in two places."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 from typing import Any
 
-import yaml
+from . import provider_files
 
-PROJECT = Path(__file__).resolve().parent.parent
-PRESETS = PROJECT / "roles/smarthost/vars/providers.yml"
+PROJECT = provider_files.PROJECT
 PAGE = PROJECT / "docs/providers.md"
+README = PROJECT / "README.md"
+# What stands between these lines in README is written here.
+BEGIN, END = "<!-- providers: written by make docs -->\n", "<!-- end of providers -->\n"
 
 _FROM = {
     "owned": "an address, alias or domain of the account",
@@ -23,9 +25,9 @@ _LOGIN = {"address": "full address", "local_part": "what stands before the @", "
 _INTRODUCTION = """\
 # Providers
 
-Written by `make docs` from [the presets](../roles/smarthost/vars/providers.yml); do not edit it here. Nothing in it was
-tried against a provider's live server: every figure comes from the pages that are named below it, read on the day that
-is given. A figure that is missing was not found.
+Written by `make docs` from [the providers' files](../roles/smarthost/providers/README.md); do not edit it here. Nothing
+in it was tried against a provider's live server: every figure comes from the pages that are named below it, read on the
+day that is given. A figure that is missing was not found.
 
 | `smarthost_provider` | provider | host | ports | login | password |
 |---|---|---|---|---|---|
@@ -90,13 +92,39 @@ def _section(key: str, preset: dict[str, Any]) -> str:
     return f'\n<a id="{key}"></a>\n\n## {preset["name"]}\n\n' + "\n".join(lines) + "\n"
 
 
+def _rank(preset: dict[str, Any]) -> int:
+    """Mailboxes come first, then services; last what is neither, which is anyone's own provider."""
+    return ("mailbox", "service", None).index(preset.get("kind"))
+
+
 def page() -> str:
     """The whole page."""
-    presets = yaml.safe_load(PRESETS.read_text())["__smarthost_providers"]
-    rows = "".join(_row(key, preset) for key, preset in presets.items())
-    return _INTRODUCTION + rows + "".join(_section(key, preset) for key, preset in presets.items())
+    presets = sorted(provider_files.presets().items(), key=lambda item: _rank(item[1]))
+    rows = "".join(_row(key, preset) for key, preset in presets)
+    return _INTRODUCTION + rows + "".join(_section(key, preset) for key, preset in presets)
+
+
+def readme(before: str) -> str:
+    """README, with the table of providers in its place."""
+    links: dict[str, list[str]] = {"Mailboxes": [], "Services": [], "Any other": [], "Not possible": []}
+    for key, preset in provider_files.presets().items():
+        link = f"[{key}](docs/providers.md#{key})"
+        if "password_refused" in preset:
+            links["Not possible"].append(f"{link}: {preset['password_refused']}")
+        elif "kind" not in preset:
+            links["Any other"].append(f"{link}, with `smarthost_host`, `smarthost_port` and `smarthost_tls`")
+        else:
+            links["Mailboxes" if preset["kind"] == "mailbox" else "Services"].append(link)
+    table = "| | |\n|---|---|\n" + "".join(f"| {name} | {' · '.join(each)} |\n" for name, each in links.items() if each)
+    head, _, rest = before.partition(BEGIN)
+    return f"{head}{BEGIN}{table}{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
-    print(f"wrote {PAGE.relative_to(PROJECT)}")
+    try:
+        provider_files.files()
+    except provider_files.WrongFileError as wrong:
+        sys.exit(str(wrong))
+    PAGE.write_text(page(), encoding="utf-8")
+    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(PROJECT)} and {README.name}")

@@ -202,10 +202,9 @@ class Delivered(EmailMessage):
 
 def concurrency() -> int:
     """How many connections the provider lets a client have, by its preset."""
-    import yaml  # noqa: PLC0415  # `setup` has to do without packages
+    from docs import provider_files  # noqa: PLC0415  # `setup` has to do without packages
 
-    presets = Path(__file__).parent.parent / "roles/smarthost/vars/providers.yml"
-    return int(yaml.safe_load(presets.read_text())["__smarthost_providers"]["fastmail"]["concurrency"])
+    return int(provider_files.presets()["fastmail"]["concurrency"])
 
 
 class Provider:

@@ -9,6 +9,8 @@ import jinja2
 import yaml
 from ansible_collections.homelab.mail.plugins.module_utils import addresses, rules
 
+from docs import provider_files
+
 ROLE = Path(__file__).resolve().parents[1] / "roles" / "smarthost"
 TEMPLATES = ("main.cf", "sasl_passwd", "generic", "sender", "foreign_sender", "virtual", "header_checks")
 
@@ -19,7 +21,7 @@ def load(name: str) -> dict[str, Any]:
     return loaded
 
 
-PROVIDERS: dict[str, dict[str, Any]] = load("vars/providers.yml")["__smarthost_providers"]
+PROVIDERS = provider_files.presets()
 _GOOD = {"provider": "fastmail", "username": "bob@fastmail.com", "password": "k3j5h6g7f8d9s0a1"}
 
 

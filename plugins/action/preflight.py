@@ -21,7 +21,8 @@ def _load(path: Path) -> Any:
 
 # Read where the plugin is loaded, which is once a run, and not by each of the processes that work on a host.
 SPEC = _load(ROLE / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-PROVIDERS = _load(ROLE / "vars/providers.yml")["__smarthost_providers"]
+_FILES = {path.stem: _load(path) for path in sorted((ROLE / "providers").glob("*.yml"))}
+PROVIDERS = {name: file["preset"] for name, file in _FILES.items() if "preset" in file}
 SYSTEMS = {path.stem: _load(path) for path in (ROLE / "vars").glob("[A-Z]*.yml")}
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         health,
         login,
         queued,
+        replies,
         retry,
         smarthost,
         system,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 # All that the program imports.
 MODULES = (
-    "addresses", "configuration", "diagnosis", "events", "health", "login", "queued", "retry", "services", "smarthost",
-    "system", "watch",
+    "addresses", "configuration", "diagnosis", "events", "health", "login", "queued", "replies", "retry", "services",
+    "smarthost", "system", "watch",
 )  # fmt: skip
 PACKAGE = services.__name__.rpartition(".")[0]
 LIBRARY = "/usr/local/lib/smarthost"
@@ -47,7 +48,7 @@ def _source(module: str) -> str:
 
 
 def interpreter() -> str:
-    """The Python that runs this, by a name that an upgrade leaves: Ansible finds /usr/bin/python3.13."""
+    """The Python that runs this, by the name that stays after an upgrade; Ansible finds /usr/bin/python3.13."""
     lasting = os.path.join(os.path.dirname(sys.executable), "python3")
     return lasting if os.path.realpath(lasting) == os.path.realpath(sys.executable) else sys.executable
 

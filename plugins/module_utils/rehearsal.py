@@ -302,6 +302,12 @@ def _deliver(
         for relay in relays.values():
             # Postfix may have said how it ended before the relay was quick enough to know.
             relay.reached.wait(0.2)
+        # What Postfix said on the way has been read when its last word has; before 3.4 it says nothing here.
+        last_word = time.monotonic() + 1
+        while route.RECIPIENT in ways and log.lines and time.monotonic() < last_word:
+            if any(f"to=<{route.RECIPIENT}>" in line for line in list(log.lines)):
+                break
+            time.sleep(0.01)
         # Before the daemons are ended, which they complain of, too.
         return answer, said.splitlines(), list(log.lines)
 

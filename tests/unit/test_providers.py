@@ -1,31 +1,31 @@
-"""The presets, against the table of keys that stands at the head of their own file."""
+"""The providers' files, against the tables of keys in the README that lies beside them."""
 
 from __future__ import annotations
 
 import datetime
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.module_utils import addresses, diagnosis
 
-FILE = Path(__file__).resolve().parents[2] / "roles" / "smarthost" / "vars" / "providers.yml"
-TEXT = FILE.read_text(encoding="utf-8")
-PROVIDERS: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["__smarthost_providers"]
+from docs import provider_files, provider_schema, providers, replies
+from lab import scripted
 
-# name, an asterisk where it is in every preset, type
-KEYS = re.findall(r"^# ([a-z_]+)( \*)? +(str|list|dict|enum|int|bool|regex|url|date) ", TEXT, re.M)
-TYPES = {"list": list, "dict": dict, "int": int, "bool": bool}
-ENUMS = {
-    "username": {"address", "local_part", "any"},
-    "from": {"owned", "verified", "login", "replaced", "any"},
-    "certainty": {"documented", "measured", "secondary"},
-}
+FILES = provider_files.files()
+PROVIDERS = provider_files.presets()
+KEYS = {**provider_schema.PRESET, **provider_schema.REPLY}
 TLS = {"implicit", "starttls"}
+# Those that there were at first.
+EARLY = {
+    "fastmail", "icloud", "gmail", "google_relay", "outlook", "microsoft365",
+    "mailgun", "brevo", "ses", "sendgrid", "postmark", "mailjet", "smtp2go", "resend",
+    "yahoo", "aol", "gmx", "mail_com", "web_de", "zoho", "proton", "migadu", "mailbox_org",
+    "posteo", "purelymail", "custom",
+}  # fmt: skip
 
+each_file = pytest.mark.parametrize("name", FILES)
 each_preset = pytest.mark.parametrize("preset", PROVIDERS.values(), ids=PROVIDERS)
 
 
@@ -37,51 +37,100 @@ def hosts(preset: dict[str, Any]) -> Iterator[str]:
     yield from preset.get("alternate_hosts", {})
 
 
-def test_the_head_of_the_file_tells_of_its_keys() -> None:
-    assert len(KEYS) > 25
-    assert {"name", "host", "ports", "username", "password_kind", "from"} <= {key[0] for key in KEYS}
+def test_the_readme_tells_of_the_keys() -> None:
+    preset, reply = provider_schema.PRESET, provider_schema.REPLY
+    assert len(preset) > 25 and len(reply) == 9 and list(provider_schema.EXAMPLE) == ["given", "makes"]
+    assert {"name", "kind", "host", "ports", "username", "password_kind", "from"} <= {
+        key for key, row in preset.items() if row.always
+    }
+    assert {row.type for row in (*preset.values(), *reply.values())} <= {
+        "str", "list", "dict", "enum", "int", "bool", "regex", "url", "date"
+    }  # fmt: skip
+    assert preset["kind"].choices == ("mailbox", "service")
+    assert preset["username"].choices == ("address", "local_part", "any")
+    assert preset["from"].choices == ("owned", "verified", "login", "replaced", "any")
+    assert preset["certainty"].choices == ("documented", "measured", "secondary")
+    assert reply["kind"].choices == diagnosis.KINDS
 
 
 def test_no_preset_was_lost() -> None:
-    assert {
-        "fastmail", "icloud", "gmail", "google_relay", "outlook", "microsoft365",
-        "mailgun", "brevo", "ses", "sendgrid", "postmark", "mailjet", "smtp2go", "resend",
-        "yahoo", "aol", "gmx", "mail_com", "web_de", "zoho", "proton", "migadu", "mailbox_org",
-        "posteo", "purelymail", "custom",
-    } <= set(PROVIDERS)  # fmt: skip
+    assert set(PROVIDERS) >= EARLY
+
+
+@each_file
+def test_a_file_has_the_keys_of_the_readme_in_its_order(name: str) -> None:
+    assert provider_schema.wrong_with(name, FILES[name]) == []
+
+
+GOOD_REPLY = {"key": "x-y", "kind": "limit", "says": ["No"], "cause": "C.", "remedy": "R.", "met": [{"auth": "535 No"}]}
+
+
+@pytest.mark.parametrize(
+    ("file", "fault"),
+    [
+        ({"replys": [GOOD_REPLY]}, "'replys' cannot stand here; there can be preset, presets, example"),
+        ({"replies": [GOOD_REPLY], "presets": ["gmail"]}, "the order is presets, replies"),
+        ({"replies": [{**GOOD_REPLY, "sais": ["No"]}]}, "x-y: there is no key 'sais'; there are key, kind, like"),
+        ({"replies": [{**GOOD_REPLY, "kind": "mailbox"}]}, "x-y: kind is 'mailbox'; it can be login, sender"),
+        ({"replies": [{**GOOD_REPLY, "met": [{"login": "535 No"}]}]}, "x-y: {'login': '535 No'} is not one step ("),
+        ({"replies": [{**GOOD_REPLY, "met": [{"auth": 535}]}]}, "x-y: {'auth': 535} is not one step ("),
+        ({"replies": [{**GOOD_REPLY, "link": "sendgrid.com"}]}, "x-y: link is no address that begins with https://"),
+        ({"replies": [{**GOOD_REPLY, "cause": "A\nB."}]}, "x-y: cause has a line break"),
+        ({"replies": [{key: GOOD_REPLY[key] for key in ("key", "kind", "cause", "remedy")}]}, "nothing tells of it"),
+        ({"replies": [{key: GOOD_REPLY[key] for key in GOOD_REPLY if key != "remedy"}]}, "x-y: remedy is missing"),
+        ({"preset": {"name": "X", "ports": {}}}, "preset: host is missing"),
+        ({"preset": {"name": "X", "ports": {}}}, "it needs one reply with like: login-refused"),
+        (None, "'' cannot stand here; there can be preset"),
+        ({"preset": None}, "'preset' cannot stand here"),
+        ({"example": ["x"]}, "'example' cannot stand here"),
+        ({"replies": ["x"]}, "'x': kind is missing"),
+        ({"preset": {"ports": {}, "name": "X"}}, "every preset has an example"),
+        ({"preset": {"checked": datetime.date(2026, 1, 2)}}, "which is no date; quotes make a text"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_words(file: Any, fault: str) -> None:
+    assert fault in "\n".join(provider_schema.wrong_with("x", file))
+
+
+@each_file
+def test_a_file_refers_to_what_there_is(name: str) -> None:
+    file = FILES[name]
+    here = {reply["key"] for reply in file.get("replies", [])}
+    elsewhere = {reply["key"] for other in FILES.values() for reply in other.get("replies", [])} - here
+    assert set(file.get("presets", [])) <= set(PROVIDERS)
+    assert not {"preset", "presets"} <= set(file)
+    assert {reply["like"] for reply in file.get("replies", []) if "like" in reply} <= elsewhere
+    assert set(file.get("also", {})) <= elsewhere
+    # A preset's name is a value of a variable and an anchor of a page.
+    assert "preset" not in file or re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name)
+
+
+def test_what_the_host_knows_is_what_the_files_say() -> None:
+    assert replies.MODULE.read_text(encoding="utf-8") == replies.module(), "run `make docs`"
+
+
+def test_every_real_reply_that_the_lab_gives_is_in_the_files() -> None:
+    steps = [step for steps in scripted.PERSONALITIES.values() for step in steps.values()]
+    replies_ = [step.reply() for step in steps if isinstance(step, scripted.Met)]
+    assert len(replies_) > 20 and all(re.match(r"[245]\d\d[ -]", reply) for reply in replies_)
+
+
+def test_the_page_and_the_readme_are_what_the_files_say() -> None:
+    assert providers.PAGE.read_text(encoding="utf-8") == providers.page(), "run `make docs`"
+    readme = providers.README.read_text(encoding="utf-8")
+    assert readme == providers.readme(readme), "run `make docs`"
+    assert readme.count(providers.BEGIN) == readme.count(providers.END) == 1
 
 
 @each_preset
-def test_a_preset_has_the_keys_of_the_head_in_its_order(preset: dict[str, Any]) -> None:
-    known = [key for key, _always, _type in KEYS]
-    assert list(preset) == [key for key in known if key in preset]
-
-
-@each_preset
-def test_a_preset_has_what_every_preset_has(preset: dict[str, Any]) -> None:
-    always = {key for key, star, _type in KEYS if star}
-    if "regions" in preset or "region_host" in preset:
-        always.discard("host")
-    if preset is PROVIDERS["custom"]:
-        always -= {"host", "source", "checked", "certainty"}
-    assert always <= set(preset)
-
-
-@each_preset
-def test_values_are_of_the_type_that_the_head_names(preset: dict[str, Any]) -> None:
-    types = {key: kind for key, _star, kind in KEYS}
+def test_patterns_and_days_can_be_read(preset: dict[str, Any]) -> None:
     for key, value in preset.items():
-        assert type(value) is TYPES.get(types[key], str), key
-        if types[key] == "enum":
-            assert value in ENUMS[key]
-        if types[key] == "regex":
+        if KEYS[key].type == "regex":
             re.compile(value)
-        if types[key] == "url":
-            assert value.startswith("https://")
-        if types[key] == "date":
+        if KEYS[key].type == "date":
             assert datetime.date.fromisoformat(value) <= datetime.date.today()
-        if types[key] == "list":
-            assert value and all(isinstance(item, str) for item in value), key
+        if KEYS[key].type == "list":
+            assert all(isinstance(item, str) for item in value), key
 
 
 @each_preset
@@ -213,6 +262,6 @@ def test_the_first_port_is_the_one_that_the_provider_prefers(name: str, port: in
     assert next(iter(PROVIDERS[name]["ports"])) == port
 
 
-def test_only_microsofts_mailboxes_are_refused_or_warned_of() -> None:
-    assert [name for name, preset in PROVIDERS.items() if "password_refused" in preset] == ["outlook"]
-    assert [name for name, preset in PROVIDERS.items() if "warnings" in preset] == ["microsoft365"]
+def test_of_the_early_ones_only_microsofts_mailboxes_are_refused_or_warned_of() -> None:
+    assert [name for name in EARLY if "password_refused" in PROVIDERS[name]] == ["outlook"]
+    assert [name for name in EARLY if "warnings" in PROVIDERS[name]] == ["microsoft365"]
