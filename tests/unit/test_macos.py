@@ -57,3 +57,5 @@ def test_the_whole_main_cf_is_understood(level: str, rewrite: str, map_type: str
     ]
     assert "compatibility_level = 2\n" in main_cf
     assert complaints(main_cf) == []
+    # Google's servers show a client without SNI the right certificate only if it does not speak TLS 1.3.
+    assert "tls_ssl_options = 0x20000000\n" in main_cf

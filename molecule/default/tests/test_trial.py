@@ -22,16 +22,16 @@ NAME = "smtps-proxy.fastmail.com"
 PORT = 2465
 # A server with TLS from the first byte on. It takes every login and every mail, and writes down what it is told.
 SERVER = r"""
-import socketserver, ssl, sys
-offers, named, usual, log = sys.argv[1:]
+import socket, socketserver, ssl, sys
+offers, named, usual, older, log = sys.argv[1:]
 def context(path):
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(path)
     return made
-right, other = context(named), context(usual)
-def choose(connection, name, _context):
-    connection.context = right if name else other
-other.sni_callback = choose
+right, other, before = context(named), context(usual), context(older)
+def choose(connection, name, shown):
+    connection.context = right if name else shown
+other.sni_callback = before.sni_callback = choose
 class Talk(socketserver.StreamRequestHandler):
     def handle(self):
         self.say("220 relay ESMTP")
@@ -58,7 +58,9 @@ class Server(socketserver.ThreadingTCPServer):
     def get_request(self):
         # The handshake is the handler's, so that nobody keeps the others waiting.
         peer, address = super().get_request()
-        return other.wrap_socket(peer, server_side=True, do_handshake_on_connect=False), address
+        # Among the versions that a client names (extension 43) is TLS 1.3.
+        newest = b"\x03\x04" in peer.recv(4096, socket.MSG_PEEK).partition(b"\x00\x2b\x00")[2][:16]
+        return (other if newest else before).wrap_socket(peer, server_side=True, do_handshake_on_connect=False), address
     def handle_error(self, *_about):
         with open(log, "a") as file:
             print("(broken off)", file=file)
@@ -78,10 +80,11 @@ class Relay:
         for kind in ("trusted", "wrong-name"):
             self._shell(f"umask 077; cat >/run/{kind}.pem", (lab.STATE / LAB / f"{kind}.pem").read_text())
 
-    def serve(self, offers: str = "AUTH PLAIN LOGIN", usual: str = "trusted") -> None:
-        """Begin anew; who does not say which server it wants is shown the `usual` certificate."""
+    def serve(self, offers: str = "AUTH PLAIN LOGIN", usual: str = "trusted", older: str = "") -> None:
+        """Begin anew; a client that does not name its server sees the `usual` certificate, before TLS 1.3 the `older`."""
         self.stop()
-        command = f"python3 /run/relay.py '{offers}' /run/trusted.pem /run/{usual}.pem /run/relay.log"
+        shown = " ".join(f"/run/{kind}.pem" for kind in ("trusted", usual, older or usual))
+        command = f"python3 /run/relay.py '{offers}' {shown} /run/relay.log"
         self.pid = self._shell(f": >/run/relay.log; {command} >/run/relay.out 2>&1 & echo $!").strip()
         self._shell(
             f"for n in $(seq 100); do grep -q ':{PORT:04X} 0*:0000 0A ' /proc/net/tcp && break; sleep 0.1; done"
@@ -130,6 +133,24 @@ def test_the_way_is_tried_without_a_login_a_sender_or_a_mail(name: str, relay: R
         # The login stays as it is, so Postfix alone goes there.
         assert changed(run(limit=name, **relay.there, smarthost_parameters={"delay_warning_time": "4h"}), name) == 1
         assert relay.heard() == ["EHLO", "QUIT"]
+
+
+def test_without_tls_1_3_a_relay_like_googles_shows_a_postfix_that_cannot_name_it_the_right_certificate(
+    host: Host, name: str, relay: Relay
+) -> None:
+    """As on a Mac, whose Postfix cannot name the server; the role then leaves TLS 1.3 out."""
+    relay.serve(usual="wrong-name", older="trusted")
+    unnamed = {"smtp_tls_servername": ""}
+    done = run(limit=name, **relay.there, smarthost_parameters=unnamed)
+    assert f"Nothing was changed: Postfix cannot send through {NAME}" in said(done)
+    assert "(SNI)" in said(done)
+    as_on_a_mac = {**unnamed, "tls_ssl_options": "0x20000000"}
+    assert changed(run(limit=name, **relay.there, smarthost_parameters=as_on_a_mac), name) == 1
+    Mail(host)
+    deadline = time.monotonic() + 30
+    while "DATA" not in relay.heard():
+        assert time.monotonic() < deadline, relay.heard()
+        time.sleep(0.2)
 
 
 def test_a_server_that_asks_for_no_login_is_sent_no_mail_by_the_trial(host: Host, name: str, relay: Relay) -> None:
