@@ -81,7 +81,7 @@ class Relay:
             self._shell(f"umask 077; cat >/run/{kind}.pem", (lab.STATE / LAB / f"{kind}.pem").read_text())
 
     def serve(self, offers: str = "AUTH PLAIN LOGIN", usual: str = "trusted", older: str = "") -> None:
-        """Begin anew; a client that does not name its server sees the `usual` certificate, before TLS 1.3 the `older`."""
+        """Begin anew; who names no server sees the `usual` certificate, and before TLS 1.3 the `older` one."""
         self.stop()
         shown = " ".join(f"/run/{kind}.pem" for kind in ("trusted", usual, older or usual))
         command = f"python3 /run/relay.py '{offers}' {shown} /run/relay.log"
