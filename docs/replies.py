@@ -1,4 +1,4 @@
-"""Writes plugins/module_utils/replies.py, which is what the program on the host knows of the providers' replies."""
+"""Writes plugins/module_utils/_program/replies.py: what the program on the host knows of the providers' replies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pprint
 
 from . import provider_files
 
-MODULE = provider_files.PROJECT / "plugins/module_utils/replies.py"
+MODULE = provider_files.PROJECT / "plugins/module_utils/_program/replies.py"
 
 _HEAD = '''\
 """What providers, servers and Postfix say, and what it means. Written by `make docs`; do not edit it here.

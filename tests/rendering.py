@@ -7,7 +7,8 @@ from typing import Any
 
 import jinja2
 import yaml
-from ansible_collections.homelab.mail.plugins.module_utils import addresses, rules
+from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 
 from docs import provider_files
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils import rules
+from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 from hypothesis import settings
 
 from tests import rendering

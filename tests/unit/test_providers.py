@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils import addresses, diagnosis
+from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis
 
 from docs import provider_files, provider_schema, providers, replies
 from lab import scripted

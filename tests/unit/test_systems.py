@@ -14,7 +14,7 @@ import yaml
 from ansible.module_utils import distro
 from ansible.module_utils.common import sys_info
 from ansible.module_utils.facts.system import distribution
-from ansible_collections.homelab.mail.plugins.module_utils import services
+from ansible_collections.homelab.mail.plugins.module_utils._program import services
 
 from tests import rendering
 

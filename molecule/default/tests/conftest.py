@@ -21,7 +21,7 @@ import yaml
 from testinfra.host import Host
 
 import lab
-from lab.host import exec
+from lab.host import exec, podman
 from lab.provider import Provider
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -183,6 +183,17 @@ def send(host: Host) -> Callable[..., Mail]:
     return lambda **how: Mail(host, **how)
 
 
+def run_on_host(container: str, program: str, text: str | None = None) -> str:
+    """What a Python program prints on a host, where it finds the role's own modules below /run/modules."""
+    plugins = "/run/modules/ansible_collections/homelab/mail/plugins"
+    exec(container, "mkdir", "-p", plugins)
+    podman("cp", str(PROJECT / "plugins/module_utils"), f"{container}:{plugins}/module_utils")
+    try:
+        return exec(container, "python3", "-c", program, input=text).stdout
+    finally:
+        exec(container, "rm", "-r", "/run/modules")
+
+
 # --- counted mail -------------------------------------------------------------------------------
 
 BURST = """
@@ -279,6 +290,7 @@ umask 077
 cat >"{folder}/$$"
 exec "{ssh}" "$@" <"{folder}/$$"
 """
+MODULE = r"homelab\.mail\.plugins\.modules\.smarthost_configuration"
 KILLED = """
 import subprocess, sys, time
 module = subprocess.Popen([sys.executable], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -302,7 +314,7 @@ class Change:
         exec(f"{LAB}-{NAME}", "chmod", "0600", MAIN_CF, check=False)
         changed(run(ansible_ssh_executable=str(recorder), **variables))
         sent = [path.read_text() for path in folder.iterdir() if path != recorder]
-        [self.module] = [text for text in sent if re.search(r"homelab\.mail\.plugins\.modules\.postfix\b", text)]
+        [self.module] = [text for text in sent if re.search(rf"{MODULE}\b", text)]
         for path in folder.iterdir():
             path.unlink()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import pytest
-from conftest import LAB, OLD_AND_NEW, PROJECT
+from conftest import LAB, OLD_AND_NEW, run_on_host
 
-from lab.host import exec, podman
+from lab.host import exec
 
 # What only a daemon reads -> a word of its complaint.
 BAD = {
@@ -47,8 +46,8 @@ GOOD = (
 )
 PROGRAM = """\
 import json, sys
-sys.path.insert(0, "/run/rehearsal")
-from ansible_collections.homelab.mail.plugins.module_utils import rehearsal
+sys.path.insert(0, "/run/modules")
+from ansible_collections.homelab.mail.plugins.module_utils._change import rehearsal
 main_cf = open("/etc/postfix/main.cf").read()
 found = {}
 for values in json.load(sys.stdin):
@@ -64,15 +63,7 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def complaints(name: str) -> dict[str, list[str]]:
     """What each of the values above leads to on a host."""
-    container = f"{LAB}-{name}"
-    package = "/run/rehearsal/ansible_collections/homelab/mail/plugins/module_utils"
-    exec(container, "mkdir", "-p", package)
-    for module in ("addresses", "configuration", "rehearsal", "route"):
-        source = PROJECT / f"plugins/module_utils/{module}.py"
-        podman("cp", str(source), f"{container}:{package}/{Path(source).name}")
-    done = exec(container, "python3", "-c", PROGRAM, input=json.dumps([*BAD, *GOOD]))
-    exec(container, "rm", "-r", "/run/rehearsal")
-    found: dict[str, list[str]] = json.loads(done.stdout)
+    found: dict[str, list[str]] = json.loads(run_on_host(f"{LAB}-{name}", PROGRAM, json.dumps([*BAD, *GOOD])))
     return found
 
 

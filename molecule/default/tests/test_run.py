@@ -376,7 +376,7 @@ def test_what_was_changed_by_hand_is_shown_and_put_right(host: Host) -> None:
     "path",
     [
         "/usr/local/bin/smarthost",
-        "/usr/local/lib/smarthost/ansible_collections/homelab/mail/plugins/module_utils/smarthost.py",
+        "/usr/local/lib/smarthost/ansible_collections/homelab/mail/plugins/module_utils/_program/smarthost.py",
         "/etc/systemd/system/smarthost-retry.timer",
     ],
 )

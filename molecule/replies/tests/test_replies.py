@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import testinfra
-from ansible_collections.homelab.mail.plugins.module_utils import diagnosis
+from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis
 from conftest import LAB, MAIN_CF, NAME, PASSWORD, PROJECT, Change, forget_the_log, run, run_site, said
 from testinfra.host import Host
 

@@ -43,7 +43,7 @@ PLAY = f"""\
     - {ROLE}/vars/Debian.yml
     - variables.yml
   tasks:
-    - homelab.mail.preflight:
+    - homelab.mail.smarthost_preflight:
       register: __smarthost_preflight
     - debug:
         msg: went on

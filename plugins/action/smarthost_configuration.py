@@ -1,0 +1,25 @@
+"""Asks a host to put its configuration in place only where it is not, by what was seen of it a moment ago."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+
+
+class ActionModule(ActionBase):
+    """See plugins/modules/smarthost_configuration.py for what it takes and returns."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        seen, key = arguments.pop("seen", None), arguments.pop("key", "")
+        if seen and configuration.is_in_place(seen, arguments, key):
+            result.update(changed=False, actions=[], dropped=[])
+        else:
+            result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        return result

@@ -1,0 +1,137 @@
+"""Judges the variables of the role on the controller, before anything touches the host."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.yaml import yaml_load
+from ansible.plugins.action import ActionBase
+from ansible_collections.homelab.mail.plugins.plugin_utils import rules
+
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "smarthost"
+
+
+def _load(path: Path) -> Any:
+    return yaml_load(path.read_text(encoding="utf-8"))
+
+
+# Read where the plugin is loaded, which is once a run, and not by each of the processes that work on a host.
+SPEC = _load(ROLE / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+_FILES = {path.stem: _load(path) for path in sorted((ROLE / "providers").glob("*.yml"))}
+PROVIDERS = {name: file["preset"] for name, file in _FILES.items() if "preset" in file}
+SYSTEMS = {path.stem: _load(path) for path in (ROLE / "vars").glob("[A-Z]*.yml")}
+
+
+class ActionModule(ActionBase):
+    """See plugins/modules/smarthost_preflight.py for what it takes and returns."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        settings, faults = self._settings(SPEC, task_vars or {})
+        if settings.get("state") == "absent":
+            # What is taken away needs no login, nor the vault that it is in.
+            wanted = ("smarthost_state", "smarthost_abandon_queue")
+            faults = [fault for fault in faults if fault.startswith(wanted)]
+        faults += rules.unknown_variables(
+            [name for name in task_vars or {} if name.startswith(rules.PREFIX)], list(SPEC)
+        )
+        verdict = rules.judge(settings, PROVIDERS)
+        # A variable that could not be read is no longer there; do not complain of that as well.
+        unread = {fault.partition(":")[0] for fault in faults}
+        faults += [fault for fault in verdict.faults if fault.partition(":")[0] not in unread]
+
+        result.update(changed=False)
+        if not faults:
+            for warning in verdict.warnings:
+                # Not in the result: old versions hide all of that together with the plan.
+                self._display.warning(warning)
+        if faults:
+            result.update(failed=True, msg=self._message(faults))
+        else:
+            # The plan holds the password: it goes into a registered variable and onto no screen.
+            result.update(
+                plan=verdict.plan,
+                public_domains=sorted(rules.public_domains(verdict.plan)),
+                # What the host will be compared by, and nobody else needs to know.
+                key=secrets.token_hex(),
+                # Of every family: the host is asked once, before it has said of which it is.
+                packages={family: values["__smarthost_packages"] for family, values in SYSTEMS.items()},
+                ca_files={
+                    family: verdict.plan.get("ca_file") or values["__smarthost_default_ca_file"]
+                    for family, values in SYSTEMS.items()
+                },
+                _ansible_no_log=True,
+            )
+        return result
+
+    def _settings(self, spec: dict[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The variables of the spec, templated and typed, without their prefix; what is wrong with the rest."""
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for name, option in spec.items():
+            try:
+                value = self._templar.template(task_vars.get(name))
+                # Before ansible-core 2.19 a vaulted value is an object that decrypts itself.
+                value = str(value) if getattr(value, "__ENCRYPTED__", False) else value
+            except AnsibleError as error:
+                faults.append(f"{name}: {self._why_unreadable(name, error)}")
+            else:
+                values[name] = option.get("default") if value is None else value
+        # The password is judged by the rules alone: a validator's complaint would quote it.
+        checked = {name: value for name, value in values.items() if value is not None and name != "smarthost_password"}
+        validated = ArgumentSpecValidator({name: spec[name] for name in checked}).validate(checked)
+        faults += [self._type_fault(name, spec[name], checked[name]) for name in self._mistyped(spec, checked)]
+        values.update(validated.validated_parameters)
+        wrong = {fault.partition(":")[0] for fault in faults}
+        return {
+            name.removeprefix(rules.PREFIX): None if name in wrong else value for name, value in values.items()
+        }, faults
+
+    @staticmethod
+    def _mistyped(spec: dict[str, Any], checked: dict[str, Any]) -> list[str]:
+        return [
+            name
+            for name, value in checked.items()
+            # Ansible would make a text of a list.
+            if (spec[name]["type"] == "str" and isinstance(value, (list, dict)))
+            or ArgumentSpecValidator({name: spec[name]}).validate({name: value}).error_messages
+        ]
+
+    @staticmethod
+    def _type_fault(name: str, option: dict[str, Any], value: Any) -> str:
+        if "choices" in option:
+            return f"{name}: {value!r} is not one of its values. Write one of: {', '.join(option['choices'])}."
+        kind = {"str": "a text", "int": "a number", "bool": "true or false", "dict": "a mapping (name: value)"}
+        return f"{name}: {value!r} is not {kind.get(option['type'], option['type'])}. Write one."
+
+    @staticmethod
+    def _why_unreadable(name: str, error: AnsibleError) -> str:
+        text = str(error)
+        if "no vault secrets found" in text:
+            return (
+                "is in the vault, and no vault password was given. "
+                "Run ansible-playbook with --ask-vault-pass or --vault-password-file."
+            )
+        if "Decryption failed" in text:
+            return "is in the vault, and the vault password is wrong. Give the one that it was encrypted with."
+        if isinstance(error, AnsibleUndefinedVariable):
+            return f"refers to something that is not defined ({text}). Define it, or write the value here."
+        if name == "smarthost_password":
+            # Jinja's complaint may quote what stands between the braces.
+            return (
+                "is taken for a template, because it has {{, {% or {#. Put it in the vault, or write !unsafe before it."
+            )
+        return f"cannot be read: {text}"
+
+    @staticmethod
+    def _message(faults: list[str]) -> str:
+        if len(faults) == 1:
+            return f"Nothing was changed. {faults[0]}"
+        return f"Nothing was changed. {len(faults)} faults in the variables:\n" + "\n".join(f"- {f}" for f in faults)

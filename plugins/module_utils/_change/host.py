@@ -1,0 +1,198 @@
+"""What the role finds on a host, and what a run would do there whatever the configuration says.
+
+Reads only. Runs on the managed host; the module `postfix`, which changes it, builds on this.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._change import installation
+from ansible_collections.homelab.mail.plugins.module_utils._program import services
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+QUEUE = "/var/spool/postfix"
+
+
+class Found(NamedTuple):
+    """How Postfix and what belongs to it are on the host."""
+
+    running: bool
+    enabled: bool
+    #: Files of the program `smarthost` and of its timers that are not as they should be: path -> text and mode.
+    outdated: dict[str, tuple[str, int]]
+    #: Timers that do not run, or not as they should, and those of a run before that are not wanted any more.
+    begin: list[services.Job]
+    end: list[services.Job]
+
+    def actions(self) -> list[str]:
+        """What a run does about it, but for starting Postfix."""
+        return [
+            *([] if self.enabled else ["enabled Postfix at boot"]),
+            *(["installed the program smarthost"] if self.outdated else []),
+            *(f"let smarthost {job.command} run" for job in self.begin),
+            *(f"ended smarthost {job.command}" for job in self.end),
+        ]
+
+
+class Host:
+    """The Postfix of this host, as it is."""
+
+    def __init__(self, module: AnsibleModule, directory: str, service_manager: str, watch_minutes: int) -> None:
+        self.module = module
+        self.directory = directory.rstrip("/")
+        self.folder = os.path.join(self.directory, configuration.FOLDER)
+        self.main_cf = os.path.join(self.directory, "main.cf")
+        self.original = os.path.join(self.folder, "original")
+        self.watch_minutes = watch_minutes
+        self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
+        self.manager = services.manager(service_manager, lambda *argv: self.command(*argv, check=False))
+
+    def path(self, program: str, required: bool = True) -> str:
+        """Where a program lies; empty where it is not there."""
+        return str(self.module.get_bin_path(program, opt_dirs=["/usr/sbin"], required=required) or "")
+
+    def command(self, *argv: str, check: bool = True, text: str | None = None) -> tuple[int, str, str]:
+        """Run one of Postfix's or the system's programs in the C locale, with this text on its standard input."""
+        path = self.path(argv[0], check)
+        if not path:
+            return 127, "", f"{argv[0]} is not installed"
+        code, out, err = self.module.run_command([path, *argv[1:]], data=text, environ_update={"LC_ALL": "C"})
+        return code, out, err
+
+    # --- files ----------------------------------------------------------------------------------
+
+    def read(self, path: str) -> str:
+        """The text of a file, empty where it is not there or no file."""
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+                return file.read()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return ""
+
+    def table(self, slot: str | None, name: str) -> str:
+        """The path of a table."""
+        return os.path.join(self.folder, slot or configuration.SLOTS[0], name)
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder; nothing where there is none."""
+        try:
+            return sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def slot(self) -> str | None:
+        """The folder of tables that main.cf names; None where it is not the role's."""
+        return configuration.slot_in_use(self.read(self.main_cf), self.directory)
+
+    def seals(self, key: str) -> dict[str, str]:
+        """Path -> seal of main.cf, of the tables in use and of all that lies beside them.
+
+        What was there before the role is looked at from outside only: nobody knows what should be in it.
+        """
+        slot = self.slot()
+        tables = os.path.join(self.folder, slot) if slot else ""
+        folders = [self.folder, self.original, *([tables] if slot else [])]
+        beside = [os.path.join(folder, name) for folder in folders for name in self.names(folder)]
+        read = {self.main_cf, *(path for path in beside if tables and os.path.dirname(path) == tables)}
+        sealed = {}
+        for path in [self.main_cf, self.folder, *beside]:
+            try:
+                status = os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            text = self._content(path) if path in read and stat.S_ISREG(status.st_mode) else None
+            sealed[path] = configuration.seal(key, status.st_mode, status.st_uid, status.st_gid, text)
+        return sealed
+
+    def _content(self, path: str) -> str | None:
+        """What a table says; of a compiled one, in no order of its own, and None where it cannot be read."""
+        name, suffix = os.path.splitext(path)
+        if suffix not in configuration.COMPILED.values():
+            return self.read(path)
+        map_type = configuration.map_type(self.read(self.main_cf), name)
+        code, out, _err = self.command("postmap", "-s", f"{map_type}:{name}")
+        return configuration.compiled_text(out) if code == 0 else None
+
+    def services_there(self) -> set[str]:
+        """The services that master.cf has."""
+        # Not by postconf, which says nothing of it while main.cf is broken.
+        return configuration.services(self.read(os.path.join(self.directory, "master.cf")))
+
+    # --- what runs ------------------------------------------------------------------------------
+
+    def look(self, main_cf: str) -> Found:
+        """How it is; main_cf, which says where mail waits, is the one in place or the one to come."""
+        outdated = {
+            path: (text, mode)
+            for path, (text, mode) in {**installation.files(), **self.job_files(main_cf)}.items()
+            if self.read(path) != text or not self.is_owned(path, mode)
+        }
+        wanted = self.jobs(main_cf)
+        return Found(
+            self.running(),
+            self.manager.enabled() if self.installed else False,
+            outdated,
+            [
+                job
+                for job, files in wanted.items()
+                if files and (files.keys() & outdated or not self.manager.scheduled(job))
+            ],
+            self.jobs_left(job.name for job in wanted),
+        )
+
+    def is_owned(self, path: str, mode: int) -> bool:
+        """Whether a path is root's and has just this mode."""
+        try:
+            status = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 0, mode)
+
+    def running(self) -> bool:
+        """Whether the master daemon of this configuration runs, and not only until somebody logs out."""
+        return self.installed and self.command("postfix", "status")[0] == 0 and self.manager.holds()
+
+    def jobs(self, main_cf: str) -> dict[services.Job, dict[str, str]]:
+        """What looks after the mail on this host, with the files that let it run: path -> text."""
+        named = configuration.parse_main_cf(main_cf).get("queue_directory")
+        wanted = [services.retry(named or self.compiled_in["queue_directory"] or QUEUE)]
+        if self.watch_minutes:
+            wanted.append(services.watch(self.watch_minutes))
+        return {job: self.manager.schedule(job) for job in wanted}
+
+    def job_files(self, main_cf: str) -> dict[str, tuple[str, int]]:
+        """All of their files: path -> text and mode."""
+        return {path: (text, 0o644) for files in self.jobs(main_cf).values() for path, text in files.items()}
+
+    def jobs_left(self, wanted: Iterable[str] = ()) -> list[services.Job]:
+        """Those of a run before, but for these names."""
+        ours = {job.name: job for job in (services.retry(QUEUE), services.watch(1))}
+        for name in wanted:
+            ours.pop(name)
+        return [job for job in ours.values() if any(map(os.path.lexists, self.manager.schedule(job)))]
+
+    @cached_property
+    def compiled_in(self) -> dict[str, str]:
+        """Version and queue of this Postfix, which no main.cf can break; empty where it is not installed."""
+        names = ("mail_version", "queue_directory")
+        _code, out, _err = self.command("postconf", "-d", *names, check=False)
+        return {name: configuration.parse_main_cf(out).get(name, "") for name in names}
+
+
+def observe(host: Host, key: str) -> dict[str, Any]:
+    """All that says whether there is anything to do, for `configuration.is_in_place` on the controller."""
+    found = host.look(host.read(host.main_cf))
+    return {
+        "slot": host.slot(),
+        "files": host.seals(key),
+        "services": sorted(host.services_there()),
+        "to_do": [*found.actions(), *([] if found.running else ["started Postfix"])],
+    }

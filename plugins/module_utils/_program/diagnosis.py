@@ -1,0 +1,146 @@
+"""What a reply of a mail provider or a line in Postfix's log means, and what to do about it.
+
+Pure Python, standard library only, no I/O: runs on managed hosts. The replies are data, in roles/smarthost/providers;
+this is how they are matched:
+
+- A sentence is matched, never a code: providers use 535 5.7.8, 5.7.139 or 554 5.7.1 for many things.
+- "…" stands for what varies: an address, a host, a number. What is left must occur in the text, in its order.
+- Case, white space and line breaks do not count, nor do the codes that begin each line of a reply.
+- The sentence that asks for the most text wins, so a longer one is an exception to a shorter one.
+- Where two ask for as much, the entry of the provider in question wins, then the one for everybody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ansible_collections.homelab.mail.plugins.module_utils._program import replies
+
+KINDS = (
+    "login",  # user name or password
+    "sender",  # the envelope sender or the From
+    "certificate",  # who the server is cannot be proved
+    "tls",  # encryption does not come about
+    "network",  # the server is not reached
+    "limit",  # too much in a time, or at once
+    "size",  # the message is too large
+    "policy",  # the provider or its administrator forbids it
+    "configuration",  # Postfix on this host
+    "temporary",  # passes by itself
+    "account",  # the state of the account at the provider
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One failure: a stable name, the cause and the remedy in whole sentences, and the sentences that tell of it."""
+
+    key: str
+    kind: str
+    cause: str
+    remedy: str
+    # A page to read.
+    link: str = ""
+    # Presets whose replies these are; none: any server says this, or Postfix itself.
+    providers: tuple[str, ...] = ()
+    # Sentences that mean this wherever they turn up.
+    says: tuple[str, ...] = ()
+    # Sentences that others say as well: they mean this only from one of `providers`.
+    says_there: tuple[str, ...] = ()
+
+
+TABLE = tuple(Entry(**reply) for reply in replies.REPLIES)
+
+
+# How much an entry's claim to a sentence counts, where two sentences ask for as much text.
+_OWN, _ANYBODY, _FOREIGN = 3, 2, 1
+
+# What Postfix puts around the real reason. It counts only where there is nothing known inside.
+_FRAMES = re.compile(r"delivery temporarily suspended:?|sasl authentication failed; server \S+ said:")
+# The codes at the beginning of each line of a reply; Postfix and Python join the lines.
+_CODES = re.compile(r"(?<!\S)(?:[245]\d\d[- ](?:[245]\.\d{1,3}\.\d{1,3}(?!\S))?|[245]\.\d{1,3}\.\d{1,3}(?!\S))")
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    """One sentence of the table: the texts around its gaps, their length, and the entries that claim it."""
+
+    parts: tuple[str, ...]
+    length: int
+    claims: tuple[tuple[Entry, bool], ...]  # the entry, and whether the sentence means it wherever it turns up
+
+    def occurs_in(self, text: str) -> bool:
+        """Whether the parts are in the text, one after the other."""
+        position = 0
+        for part in self.parts:
+            position = text.find(part, position)
+            if position < 0:
+                return False
+            position += len(part)
+        return True
+
+
+def _plain(text: str) -> str:
+    """Lower case, one space between words, one kind of apostrophe."""
+    return " ".join(text.replace("’", "'").lower().split())
+
+
+def _unframed(plain: str) -> str:
+    """Without what Postfix put around a reply, and without the codes of the reply."""
+    return _plain(_CODES.sub(" ", _FRAMES.sub(" ", plain)))
+
+
+def _index(table: Iterable[Entry]) -> tuple[_Sentence, ...]:
+    """The table by sentence, so that each is looked for once; those that ask for the most text come first."""
+    claims: dict[tuple[str, ...], list[tuple[Entry, bool]]] = {}
+    for entry in table:
+        for sentences, everywhere in ((entry.says, True), (entry.says_there, False)):
+            for said in sentences:
+                parts = tuple(part for part in (_plain(part) for part in said.split("…")) if part)
+                claims.setdefault(parts, []).append((entry, everywhere))
+    sentences_ = [
+        _Sentence(parts, sum(len(part) for part in parts), tuple(entries)) for parts, entries in claims.items()
+    ]
+    return tuple(sorted(sentences_, key=lambda sentence_: -sentence_.length))
+
+
+_SENTENCES = _index(TABLE)
+
+
+def _standing(entry: Entry, everywhere: bool, provider: str | None) -> int:
+    """What the entry's claim counts for this provider; 0: nothing."""
+    if provider in entry.providers:
+        return _OWN
+    if not everywhere:
+        return 0
+    return _FOREIGN if entry.providers else _ANYBODY
+
+
+def _match(plain: str, provider: str | None, sentences: Iterable[_Sentence]) -> Entry | None:
+    """The entry whose sentence asks for the most text; between equals, the one with the better standing."""
+    best: Entry | None = None
+    best_rank = (0, 0)
+    for candidate in sentences:
+        if candidate.length < best_rank[0]:
+            break
+        if candidate.occurs_in(plain):
+            for entry, everywhere in candidate.claims:
+                standing = _standing(entry, everywhere, provider)
+                if standing and (candidate.length, standing) > best_rank:
+                    best, best_rank = entry, (candidate.length, standing)
+    return best
+
+
+def _find(text: str, provider: str | None, sentences: tuple[_Sentence, ...] = _SENTENCES) -> Entry | None:
+    plain = _plain(text)
+    return _match(_unframed(plain), provider, sentences) or _match(plain, provider, sentences)
+
+
+def explain(text: str, provider: str | None = None) -> Entry | None:
+    """What a reply or a log line means; None if no entry knows it, so that the caller shows it as it is.
+
+    The provider is the name of its preset; None, custom or an unknown one leave what any server may say.
+    """
+    return _find(text, provider)

@@ -1,0 +1,198 @@
+"""From what was seen of a host's mail to what is wrong with it. Pure functions; run on hosts and on the controller.
+
+Health follows from facts: what waits, what was lost, who answers. The words of a reply explain; they excuse nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis
+
+# Mail that waits for longer than this is a fault; Postfix tries again after five minutes first.
+STUCK_SECONDS = 900
+# These do not pass by waiting.
+LASTING = ("login", "sender", "certificate", "tls", "policy", "account", "configuration")
+# Reasons that are shown; an outage has one or two.
+REASONS = 5
+# Recipients that are named.
+NAMED = 3
+NO_RELAY = "Postfix has no relayhost: this host is not configured as a smart host"
+START_IT = "Start Postfix, or run the playbook again."
+SEND_AGAIN = "Postfix does not try it again: send anew what still matters."
+DIGIT = re.compile(r"\d")
+# Where no sentence is known, the enhanced code (RFC 3463) still tells the kind.
+CODES = (
+    (r"4\.", "The server puts the mail off for now.", "Wait: Postfix tries again by itself."),
+    (r"5\.1\.[078]$", "The server refuses the sender.", "Check smarthost_from and smarthost_generic."),
+    (r"5\.1\.", "The server refuses the recipient.", "Check the address: in smarthost_aliases, or in the program."),
+    (r"5\.2\.", "The recipient's mailbox does not take it: it is full, switched off or closed to this mail.",
+     "Look after that mailbox, or send to another one."),
+    (r"5\.3\.4$", "The mail is larger than the server takes.", "Send less in one mail."),
+    (r"5\.3\.", "The server cannot take such a mail.", "Ask the provider with the words of the reply."),
+    (r"5\.4\.", "The server knows no way to the recipient.", "Check the part of the address after the @."),
+    (r"5\.6\.", "The server does not take what is in the mail.", "Look at what the program sends."),
+    (r"5\.7\.", "The provider's rules forbid it.",
+     "Check smarthost_from, and in the account at the provider what it may send as and to."),
+)  # fmt: skip
+_ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
+# What a server says of the recipient: that it, or its domain, does not exist.
+_RECIPIENT_CODES = ("5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10")
+_NO_WAY_CODES = ("5.4.1", "5.4.4")
+_NO_CODES = ("", "5.0.0")
+_NO_SUCH_MAILBOX = re.compile(r"said: 55[013][ -].*\(in reply to RCPT TO command\)")
+
+
+def explained(text: str, provider: str | None) -> dict[str, str]:
+    """The meaning of a reply or a line of the log, at least by its code; nothing where that has none."""
+    failure = diagnosis.explain(text, provider)
+    if failure:
+        return {
+            "key": failure.key, "kind": failure.kind, "cause": failure.cause, "remedy": failure.remedy,
+            "link": failure.link,
+        }  # fmt: skip
+    code = _ENHANCED.search(text)
+    found = [(cause, remedy) for pattern, cause, remedy in CODES if code and re.match(pattern, code.group(1))]
+    return {"cause": found[0][0], "remedy": found[0][1]} if found else {}
+
+
+def shape(reason: str) -> str:
+    """A reason without its numbers and addresses: ten thousand mails are told the same with others in it."""
+    return " ".join("…" if DIGIT.search(word) or "@" in word else word for word in reason.split())
+
+
+def meaning(item: Mapping[str, Any]) -> str:
+    """Cause, remedy and link in one line."""
+    return " ".join(str(item[key]) for key in ("cause", "remedy", "link") if item.get(key))
+
+
+# --- what was lost ----------------------------------------------------------------------------------
+
+
+def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: str | None) -> list[dict[str, Any]]:
+    """The lost mail that is a fault, by reason."""
+    times = Counter(mail["to"].lower() for mail in lost)
+    alike: dict[tuple[object, ...], dict[str, Any]] = {}
+    for mail in lost:
+        to = mail["to"].lower()
+        ours = recipients is None or to in recipients or mail["orig_to"]
+        if not ours and times[to] == 1 and mail["told"] and _is_about_the_recipient(mail, provider):
+            # Somebody has typed an address that does not exist, and got it back.
+            continue
+        # Mail whose sender was told and mail whose loss nobody learned of are not alike.
+        kind = (shape(mail["said"]), mail["status"], mail["told"])
+        group = alike.setdefault(kind, {**mail, "messages": set(), "to": Counter(), "last": mail["time"]})
+        group["messages"].add(mail["id"])
+        group["to"][to] += 1
+        group["first"] = mail["time"]
+    return [
+        {**group, "messages": len(group["messages"]), "to": list(group["to"]), **explained(group["said"], provider)}
+        for group in alike.values()
+    ]
+
+
+def _is_about_the_recipient(mail: Mapping[str, Any], provider: str | None) -> bool:
+    """Whether a mail was refused because its recipient does not exist, and the next one will not be."""
+    said, dsn = mail["said"], mail["dsn"]
+    if mail["status"] != "bounced" or explained(said, provider).get("kind") in LASTING:
+        return False
+    answered = "(in reply to " in said
+    if answered and not re.search(r"\(in reply to (RCPT TO|DATA|end of DATA) command\)", said):
+        return False
+    # Postfix itself finds no way also where the provider's name is wrong.
+    return (
+        dsn in _RECIPIENT_CODES
+        or (answered and dsn in _NO_WAY_CODES)
+        or (dsn in _NO_CODES and bool(_NO_SUCH_MAILBOX.search(said)))
+    )
+
+
+def _loss(group: Mapping[str, Any], now: float) -> str:
+    """A sentence or a few for people: how many, when, to whom, why, and what to do."""
+    count, named = group["messages"], [to for to in group["to"] if to]
+    to = ", ".join(named[:NAMED]) + (f" and {len(named) - NAMED} more" if len(named) > NAMED else "")
+    were = "were" if count > 1 else "was"
+    how = f"waited too long and {were} given up" if group["status"] == "expired" else f"{were} given up"
+    text = f"{count} mail{'s' if count > 1 else ''} {'to ' if to else ''}{to}".rstrip() + f" {how}{_when(group, now)}"
+    text += _ended(f": {group['said']}") if group["said"] else "."
+    parts = [text, meaning(group)]
+    if group.get("notice"):
+        parts.append("The sender was not told, because the notice was refused, too: " + _ended(group["notice"]))
+    elif not group["told"]:
+        parts.append("The sender was not told.")
+    return " ".join(filter(None, [*parts, SEND_AGAIN]))
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
+def _when(group: Mapping[str, Any], now: float) -> str:
+    if group["last"] is None:
+        return ""
+    last = f"{span(max(0, now - group['last']))} ago"
+    if group["messages"] == 1 or group["first"] is None:
+        return f" {last}"
+    return f", the first {span(max(0, now - group['first']))} ago, the last {last}"
+
+
+# --- what is wrong ----------------------------------------------------------------------------------
+
+
+def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list[str]:
+    """What is wrong, in sentences; nothing where mail leaves."""
+    wrong = []
+    if not found["relayhost"]:
+        wrong.append(f"{NO_RELAY}.")
+    if not found["running"]:
+        said = "; ".join(f"{address} port 25: {answer}" for address, answer in found["port_25"].items())
+        wrong.append(f"Postfix does not answer ({said}). {START_IT}")
+    wrong += _not_handed_in(found["not_handed_in"], found["time"])
+    waiting = found["queue"]
+    if waiting["oldest_seconds"] > stuck_seconds:
+        wrong.append(f"Mail has waited for {span(waiting['oldest_seconds'])}.")
+    wrong += [item["cause"] for item in waiting["reasons"] if item.get("kind") in LASTING][:1]
+    if found["unreached"]:
+        wrong.append(found["unreached"])
+    return wrong + [_loss(group, found["time"]) for group in found["losses"]]
+
+
+def _not_handed_in(lines: list[dict[str, Any]], now: float) -> list[str]:
+    """Programs try for a while, so the lines are no count of mails."""
+    if not lines:
+        return []
+    last = lines[0]
+    when = f" {span(max(0, now - last['time']))} ago" if last["time"] else ""
+    remedy = (
+        "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges."
+        if "denied" in last["said"]
+        else "Make room on the disk that has /var/spool/postfix."
+    )
+    return [f"Mail could not even be handed in, last{when}: {last['said']}. {remedy} {SEND_AGAIN}"]
+
+
+def told(found: Mapping[str, Any], wrong: Iterable[str]) -> list[str]:
+    """These faults beside the reasons of what waits, each of which explains itself; nothing twice."""
+    waiting = found["queue"]["reasons"]
+    reasons = [f"{item['messages']} waiting: {item['reason']} {meaning(item)}".strip() for item in waiting]
+    return reasons + [sentence for sentence in wrong if not any(sentence in reason for reason in reasons)]
+
+
+def span(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> span(4000)
+    '1 h 6 min'
+    """
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    minutes = int(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} days"

@@ -1,0 +1,230 @@
+"""The login at a mail provider, tried as Postfix would do it, without sending a mail.
+
+Standard library only: runs on the managed host, so that name service, firewall and certificates
+are the ones that mail will meet.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import smtplib
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis
+
+SECONDS = 20
+
+ACCEPTED = "accepted"
+REFUSED = "refused"
+# The provider has not said yes or no: not reached, or it asks to come back later.
+UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far the login came: the verdict, the step that ended it, and what was said there."""
+
+    verdict: str
+    step: str = ""
+    said: str = ""
+
+
+class _Ended(Exception):
+    """The login ends here."""
+
+    def __init__(self, verdict: str, step: str, said: str) -> None:
+        super().__init__(said)
+        self.outcome = Outcome(verdict, step, said)
+
+
+def try_login(account: Mapping[str, Any]) -> Outcome:
+    """Connect, verify, log in and announce the sender; then leave without a mail.
+
+    The account has host, port, tls (implicit or starttls), tls_security_level, ca_file, helo,
+    username, password and sender.
+    """
+    try:
+        session = _connect(account)
+    except _Ended as end:
+        return end.outcome
+    step = "logging in"
+    try:
+        _authenticate(session, account)
+        step = f"sending as {account['sender']}"
+        _announce_sender(session, account)
+    except _Ended as end:
+        return end.outcome
+    except (smtplib.SMTPException, OSError):
+        return Outcome(UNDECIDED, step, _lost(account))
+    finally:
+        _leave(session)
+    return Outcome(ACCEPTED)
+
+
+def reach(account: Mapping[str, Any]) -> Outcome:
+    """Connect, verify and be greeted; then leave without a login."""
+    try:
+        _leave(_connect(account))
+    except _Ended as end:
+        return end.outcome
+    return Outcome(ACCEPTED)
+
+
+def answers(account: Mapping[str, Any]) -> bool:
+    """Whether the provider can be reached and greets; no login is made."""
+    return reach(account).verdict == ACCEPTED
+
+
+def _context(account: Mapping[str, Any]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if account["tls_security_level"] == "encrypt":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.load_verify_locations(account["ca_file"])
+    return context
+
+
+def _connect(account: Mapping[str, Any]) -> smtplib.SMTP:
+    """A session inside TLS with a server that is the right one."""
+    host, port = account["host"], account["port"]
+    try:
+        context = _context(account)
+    except OSError as error:
+        raise _Ended(UNDECIDED, f"reading the CA bundle {account['ca_file'] or '(none)'}", _reason(error)) from error
+    step = f"connecting to {host} port {port}"
+    session: smtplib.SMTP | None = None
+    try:
+        if account["tls"] == "implicit":
+            session = smtplib.SMTP_SSL(host, port, local_hostname=account["helo"], timeout=SECONDS, context=context)
+            return _greeted(session)
+        session = smtplib.SMTP(host, port, local_hostname=account["helo"], timeout=SECONDS)
+        _greeted(session)
+        if not session.has_extn("starttls"):
+            raise _Ended(REFUSED, "asking for TLS", f"TLS is required, but was not offered by host {host}")
+        code, said = session.starttls(context=context)
+        if code != 220:
+            raise _Ended(_verdict(code), "asking for TLS", _text(code, said))
+        return _greeted(session)
+    except ssl.SSLCertVerificationError as error:
+        raise _Ended(REFUSED, f"verifying the certificate of {host}", f"{error.verify_message} ({error})") from error
+    except ssl.SSLError as error:
+        raise _Ended(REFUSED, f"starting TLS with {host} port {port}", str(error)) from error
+    except smtplib.SMTPResponseException as error:
+        raise _Ended(_verdict(error.smtp_code), step, _text(error.smtp_code, error.smtp_error)) from error
+    except socket.gaierror as error:
+        raise _Ended(UNDECIDED, f"looking up {host}", _reason(error)) from error
+    except (smtplib.SMTPException, OSError) as error:
+        # Before there is a session, the server has not greeted.
+        raise _Ended(UNDECIDED, step, _lost(account) if session else _reason(error)) from error
+
+
+def _lost(account: Mapping[str, Any]) -> str:
+    # In Postfix' words, because the same means the same.
+    return f"lost connection with {account['host']}"
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", "") or error) or type(error).__name__
+
+
+def _greeted(session: smtplib.SMTP) -> smtplib.SMTP:
+    session.ehlo_or_helo_if_needed()
+    return session
+
+
+def _authenticate(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
+    offered = session.esmtp_features.get("auth", "").upper().split()
+    username, password = account["username"].encode(), account["password"].encode()
+    if "PLAIN" in offered:
+        code, said = session.docmd("AUTH", "PLAIN " + _base64(b"\0" + username + b"\0" + password))
+    elif "LOGIN" in offered:
+        code, said = session.docmd("AUTH", "LOGIN")
+        for answer in (username, password):
+            if code == 334:
+                code, said = session.docmd(_base64(answer))
+    else:
+        # Postfix knows no other that takes a password and that main.cf would let it use.
+        raise _Ended(REFUSED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
+    if code != 235:
+        raise _Ended(_verdict(code), "logging in", _text(code, said))
+
+
+def _announce_sender(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
+    """Some providers refuse a foreign sender here; others only when they have read the mail."""
+    code, said = session.docmd("MAIL", f"FROM:<{account['sender']}>")
+    if code != 250:
+        raise _Ended(_verdict(code), f"sending as {account['sender']}", _text(code, said))
+    session.docmd("RSET")
+
+
+def _leave(session: smtplib.SMTP) -> None:
+    try:
+        session.quit()
+    except (smtplib.SMTPException, OSError):
+        session.close()
+
+
+def _verdict(code: int) -> str:
+    """A reply that begins with 5 is a no, one with 4 a not now; a broken one (-1) says nothing."""
+    return REFUSED if 500 <= code < 600 else UNDECIDED
+
+
+def _text(code: int, said: bytes | str) -> str:
+    text = said.decode("utf-8", errors="replace") if isinstance(said, bytes) else said
+    first, *others = text.split("\n")
+    # Each line of a reply begins with the same code.
+    others = [re.sub(r"^[245]\.\d{1,3}\.\d{1,3}\s", "", line) for line in others]
+    return f"{code} {' '.join(' '.join([first, *others]).split())}"
+
+
+def _base64(text: bytes) -> str:
+    return base64.b64encode(text).decode("ascii")
+
+
+# The arguments of a module that tries a login.
+OPTIONS: dict[str, Any] = {
+    "provider": {"type": "str", "required": True},
+    "host": {"type": "str", "required": True},
+    "port": {"type": "int", "required": True},
+    "tls": {"type": "str", "required": True, "choices": ["implicit", "starttls"]},
+    "tls_security_level": {"type": "str", "required": True, "choices": ["secure", "verify", "encrypt"]},
+    "ca_file": {"type": "path", "required": True},
+    "helo": {"type": "str", "required": True},
+    "username": {"type": "str", "required": True},
+    "password": {"type": "str", "required": True, "no_log": True},
+    "sender": {"type": "str", "required": True},
+    "required": {"type": "bool", "default": False},
+}
+
+
+# The first word of the step that a server ended -> what it did.
+_REFUSALS = {
+    "logging": "{host} refused the login",
+    "sending": "{host} refused the sender {sender}",
+    "asking": "{host} did not begin TLS",
+    "verifying": "the certificate of {host} could not be verified",
+    "starting": "TLS with {host} port {port} did not come about",
+    "connecting": "{host} refused the connection",
+}
+
+
+def sentence(outcome: Outcome, account: Mapping[str, Any]) -> str:
+    """What came of a login that was not accepted, for people: what happened, why, what to do."""
+    host, said = account["host"], outcome.said
+    if account["password"]:
+        said = said.replace(account["password"], "********")
+    if outcome.verdict == REFUSED:
+        what = f"{_REFUSALS[outcome.step.split()[0]].format(**account)}: {said}."
+        default = "The old configuration stays."
+    else:
+        what = f"the login at {host} could not be tried ({outcome.step}): {said}."
+        default = "Mail waits in the queue until the provider can be reached."
+    meaning = diagnosis.explain(said, account["provider"])
+    return f"{what} {meaning.cause} {meaning.remedy}" if meaning else f"{what} {default}"

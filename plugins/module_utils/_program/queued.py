@@ -1,0 +1,86 @@
+"""What waits in Postfix's queue, for how long, and why. Runs on the managed host."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils._program import health, system
+
+SUSPENDED = "delivery temporarily suspended: "
+# What Postfix says of a server that it did not come to speak with. Not of one that it lost later on, because of a mail
+# that the server cannot take, perhaps.
+AWAY = re.compile(
+    r"connect to |Host or domain name not found|host \S+ refused to talk to me: 4|"
+    r"(lost connection|conversation) with \S+ (timed out )?while "
+    r"(receiving the initial server greeting|performing the (EHLO|HELO) handshake)"
+)
+
+
+def queue(provider: str | None, now: float) -> dict[str, Any]:
+    """What waits, for how long, and why: the reasons with what they mean, the most frequent first."""
+    path = shutil.which("postqueue", path=system.PATH)
+    if path is None:
+        return {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": [], "unreadable": "Postfix is not installed"}
+    count, size, oldest = 0, 0, now
+    reasons: Counter[str] = Counter()
+    with asked(path) as process:
+        for mail in mails(process):
+            count += 1
+            size += mail["message_size"]
+            oldest = min(oldest, mail["arrival_time"])
+            reasons.update({recipient.get("delay_reason", "") for recipient in mail["recipients"]} - {""})
+    result = {
+        "messages": count,
+        "bytes": size,
+        "oldest_seconds": int(now - oldest),
+        "reasons": grouped(reasons, provider),
+    }
+    if process.returncode != 0:
+        result["unreadable"] = "only root may read it while Postfix is down"
+    return result
+
+
+def asked(postqueue: str) -> subprocess.Popen[str]:
+    """Postfix, as it lists its queue."""
+    return subprocess.Popen(
+        [postqueue, "-j"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
+    )
+
+
+def mails(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    """Mail by mail."""
+    # Line by line: the queue may be long.
+    for line in process.stdout or ():
+        yield json.loads(line)
+
+
+def without_suspension(reason: str) -> str:
+    """What follows is why Postfix makes a pause with the server, and the reason of others that wait."""
+    return reason[len(SUSPENDED) :] if reason.startswith(SUSPENDED) else reason
+
+
+def grouped(reasons: Counter[str], provider: str | None) -> list[dict[str, Any]]:
+    """Reasons with what they mean; those that mean the same are one."""
+    alike: dict[str, dict[str, Any]] = {}
+    for text, count in reasons.most_common():
+        reason = without_suspension(text)
+        alike.setdefault(health.shape(reason), {"messages": 0, "reason": reason})["messages"] += count
+    most = sorted(alike.values(), key=lambda item: -item["messages"])[: health.REASONS]
+    return [{**item, **health.explained(item["reason"], provider)} for item in most]
+
+
+def reason_away(mail: dict[str, Any], host: str) -> str:
+    """Why a mail waits, where that is a host that could not be reached; empty where it is not."""
+    reasons = (without_suspension(recipient.get("delay_reason", "")) for recipient in mail["recipients"])
+    return next((reason for reason in reasons if AWAY.match(reason) and host in reason), "")
+
+
+def waits_for(mail: dict[str, Any], host: str) -> bool:
+    """Whether a mail waits because that host could not be reached; not while it is tried, or on hold for a reason."""
+    return mail["queue_name"] == "deferred" and bool(reason_away(mail, host))

@@ -1,0 +1,372 @@
+"""The program `smarthost`: how mail leaves this host, and why it does not.
+
+Standard library only. The role installs it on the managed host; its modules ask the same functions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._program import (
+    events,
+    health,
+    queued,
+    retry,
+    services,
+    system,
+)
+from ansible_collections.homelab.mail.plugins.module_utils._program.health import span
+
+if TYPE_CHECKING:
+    from ansible_collections.homelab.mail.plugins.module_utils._program import login
+
+# The parameters by which Postfix relays.
+RELAY = (
+    "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_password_maps",
+    "myhostname",
+)  # fmt: skip
+TEST_SECONDS = 60
+# Losses that are listed for programs; the sentences count all.
+MOST_LOSSES = 100
+
+
+def status(secret: str | None = None) -> dict[str, Any]:
+    """All that `smarthost status` knows, as `--json` prints it; the password is looked up where it is not given."""
+    now = time.time()
+    ours = system.settings()
+    provider = ours.get("provider")
+    result: dict[str, Any] = {"time": now}
+    # A long queue takes most of the time, and most of that passes in Postfix.
+    asking = threading.Thread(target=lambda: result.update(queue=queued.queue(provider, now)))
+    asking.start()
+    parameters = system.values("inet_interfaces", "relayhost", "myhostname", "maillog_file")
+    answers = system.listening(parameters.get("inet_interfaces", ""))
+    up = [address for address, greeting in answers.items() if greeting.startswith("220")]
+    manager = services.manager(ours.get("service_manager", ""), system.run, parameters.get("maillog_file", ""))
+    result.update({
+        "host": parameters.get("myhostname", ""),
+        "provider": ours.get("name", ""),
+        "relayhost": parameters.get("relayhost", ""),
+        "running": bool(up),
+        "listening": up,
+        "port_25": answers,
+        **logged(manager, ours, now),
+    })  # fmt: skip
+    asking.join()
+    waits = any(queued.AWAY.match(item["reason"]) for item in result["queue"]["reasons"])
+    result["unreached"] = retry.unreached(retry.remembered(), _host(result["relayhost"])) if waits else ""
+    result["problems"] = health.faults(result)
+    result["healthy"] = not result["problems"]
+    hidden: dict[str, Any] = hide(result, password() if secret is None else secret)
+    return hidden
+
+
+def logged(manager: services.NoManager, ours: dict[str, Any], now: float) -> dict[str, Any]:
+    """What the log says: the last delivery, the last failure, and what was lost within a day."""
+    since, said, provider = now - services.LOSS_SECONDS, manager.losses(), ours.get("provider")
+    recent, notices = manager.recent(), events.notices(said)
+    lost = events.lost(said, recent, since)
+    # A notice that was delivered is no mail that was.
+    mails = events.deliveries(line for line in recent if "status=sent" in line)
+    sent = (mail for mail in mails if mail["status"] == "sent" and mail["id"] not in notices)
+    failed = next((mail for mail in events.deliveries(recent) if mail["status"] != "sent"), None)
+    return {
+        "last_delivery": next(sent, None),
+        "last_failure": failed and {**failed, **health.explained(failed["said"], provider)},
+        "lost": lost[:MOST_LOSSES],
+        "losses": health.losses(lost, ours.get("recipients"), provider),
+        "not_handed_in": events.not_handed_in(said, since)[:MOST_LOSSES],
+    }
+
+
+# --- what is tried ---------------------------------------------------------------------------------
+
+
+def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
+    """Send a mail and follow it to the provider's reply, or to the reason why there is none yet."""
+    hidden: dict[str, Any] = hide(_send_test(to, seconds), password())
+    return hidden
+
+
+def _send_test(to: str, seconds: float) -> dict[str, Any]:
+    # Not above: what speaks SMTP takes as long to load as all the rest of a status.
+    import smtplib
+    from email.message import EmailMessage
+    from email.utils import formatdate, make_msgid
+
+    ours = system.settings()
+    manager = services.manager(ours.get("service_manager", ""), system.run)
+    parameters = system.values("inet_interfaces", "myhostname", "myorigin")
+    mark = manager.mark()
+    end = time.monotonic() + seconds
+
+    def left() -> float:
+        return max(0.1, end - time.monotonic())
+
+    answers = system.listening(parameters.get("inet_interfaces", ""), min(5, seconds))
+    address = next((address for address, greeting in answers.items() if greeting.startswith("220")), None)
+    if address is None:
+        said = "; ".join(f"{address} port 25: {answer}" for address, answer in answers.items())
+        return {"status": "not handed in", "said": said, "cause": "Postfix does not answer.", "remedy": health.START_IT}
+    mail = EmailMessage()
+    host = parameters.get("myhostname", socket.gethostname())
+    origin = parameters.get("myorigin", "")
+    # Of a foreign host it may be the name of a file.
+    sender = f"root@{host if origin.startswith('/') else origin or host}"
+    mail["Subject"] = f"Test mail from {host}"
+    mail["From"], mail["To"], mail["Date"] = sender, to, formatdate(localtime=True)
+    mail["Message-ID"] = make_msgid(domain=host)
+    mail.set_content(f"This mail shows that {host} can send mail through {ours.get('name', 'its relay')}.\n")
+    try:
+        with smtplib.SMTP(address, 25, local_hostname="localhost", timeout=left()) as session:
+            session.ehlo()
+            for command, argument in (("mail", sender), ("rcpt", to), ("data", mail.as_bytes())):
+                if session.sock:
+                    session.sock.settimeout(left())
+                code, answer = getattr(session, command)(argument)
+                if code >= 300:
+                    return _outcome("refused", f"{code} {answer.decode(errors='replace')}", ours)
+    except (OSError, smtplib.SMTPException) as error:
+        return _outcome("not handed in", str(error), ours)
+    identifier = answer.decode(errors="replace").rpartition(" ")[2]
+    asked_again = False
+    while time.monotonic() < end:
+        found = _last_word(manager.log(mark), identifier)
+        if found and found["said"].startswith(queued.SUSPENDED):
+            # Postfix makes a pause with the server and did not ask it: that is what others were told some time ago.
+            if not asked_again:
+                system.run("postqueue", "-i", identifier)
+            asked_again = True
+        elif found:
+            return {**found, **_outcome(found["status"], found["said"], ours), "id": identifier}
+        time.sleep(0.2)
+    return {**_outcome("waiting", f"the provider has not answered within {seconds:g} s", ours), "id": identifier}
+
+
+def _last_word(lines: list[str], identifier: str) -> dict[str, str]:
+    """What the log says last of a mail; nothing where it says nothing yet."""
+    for line in reversed(lines):
+        found = re.search(rf"\b{re.escape(identifier)}: to=.*? relay=([^,]+),.* status=(\w+) \((.*)\)\s*$", line)
+        if found:
+            return {"relay": found.group(1), "status": found.group(2), "said": found.group(3)}
+    return {}
+
+
+def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:
+    return {"status": what, "said": said, **({} if what == "sent" else health.explained(said, ours.get("provider")))}
+
+
+def _host(relay: str) -> str:
+    """The name in a relayhost.
+
+    >>> _host("[smtp.fastmail.com]:465")
+    'smtp.fastmail.com'
+    """
+    return re.sub(r"^\[?(.*?)\]?(:\d+)?$", r"\1", relay)
+
+
+def relay_account(parameters: dict[str, str]) -> dict[str, Any] | None:
+    """The account of these parameters, for the module login, without the login itself; None without a relay."""
+    ours = system.settings()
+    relay = parameters.get("relayhost", "")
+    if not relay:
+        return None
+    return {
+        "provider": ours.get("provider", "custom"),
+        "host": _host(relay),
+        "port": int(relay.rpartition(":")[2]) if re.search(r":\d+$", relay) else 25,
+        "tls": "implicit" if parameters["smtp_tls_wrappermode"] == "yes" else "starttls",
+        "tls_security_level": parameters["smtp_tls_security_level"],
+        "ca_file": parameters["smtp_tls_CAfile"],
+        "helo": parameters["myhostname"],
+        "sender": ours.get("sender"),
+    }
+
+
+def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
+    """User and password that Postfix logs in with, and why there are none."""
+    table = parameters.get("smtp_sasl_password_maps", "")
+    if not re.fullmatch(r"\w+:/\S+", table):
+        # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
+        return "", "", "smtp_sasl_password_maps is not one table, as the role has it"
+    _code, found, error = system.run("postmap", "-q", parameters["relayhost"], table)
+    username, _colon, password = found.rstrip("\n").partition(":")
+    return username, password, "" if username else error.strip() or f"no login for {parameters['relayhost']}"
+
+
+def password() -> str:
+    """The password in place, for `hide`; empty where there is none, or nobody who may read it."""
+    return login_in_place(system.values(*RELAY))[1] if os.geteuid() == 0 else ""
+
+
+def hide(found: Any, secret: str) -> Any:
+    """The same without the password, should a server have repeated it.
+
+    >>> hide({"said": ["535 no: q7w2", 1]}, "q7w2")
+    {'said': ['535 no: ********', 1]}
+    """
+    if isinstance(found, dict):
+        return {name: hide(value, secret) for name, value in found.items()}
+    if isinstance(found, list):
+        return [hide(value, secret) for value in found]
+    return found.replace(secret, "********") if secret and isinstance(found, str) else found
+
+
+def try_login() -> tuple[login.Outcome, dict[str, Any]]:
+    """The login as Postfix makes it, tried as the role does."""
+    from ansible_collections.homelab.mail.plugins.module_utils._program import login
+
+    parameters = system.values(*RELAY)
+    account = relay_account(parameters)
+    if account is None:
+        nowhere = {"provider": "custom", "host": "the relay", "password": ""}
+        return login.Outcome(login.UNDECIDED, "looking the relay up", health.NO_RELAY), nowhere
+    username, password, error = login_in_place(parameters)
+    account.update(username=username, password=password, sender=account["sender"] or username)
+    if not username:
+        return login.Outcome(login.UNDECIDED, "looking the login up", error), account
+    return login.try_login(account), account
+
+
+def report(with_login: bool) -> dict[str, Any]:
+    """How mail does, and what the provider says to the login that is in place, for `playbooks/check.yml`."""
+    from ansible_collections.homelab.mail.plugins.module_utils._program import login
+
+    tried, secret = {"verdict": "not tried", "said": ""}, None
+    if with_login:
+        outcome, account = try_login()
+        accepted, secret = outcome.verdict == login.ACCEPTED, account.get("password")
+        tried = {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
+    return {"state": status(secret), "login": tried}
+
+
+# --- what is shown ----------------------------------------------------------------------------------
+
+
+def show(found: dict[str, Any], now: float) -> str:
+    """The state, to be read in five seconds."""
+    ports = " and ".join(f"[{address}]" if ":" in address else address for address in found["listening"])
+    waiting = found["queue"]
+    amount = f"{waiting['messages']} mail{'s' if waiting['messages'] != 1 else ''}"
+    empty = waiting.get("unreadable", "empty")
+    rows = [
+        ("Postfix", f"up, listens on {ports} port 25" if found["running"] else "does not answer on port 25"),
+        ("Relay", " ".join(filter(None, [found["provider"], found["relayhost"]])) or "none"),
+        ("Queue", f"{amount}, the oldest for {span(waiting['oldest_seconds'])}" if waiting["messages"] else empty),
+        ("Last sent", _delivery(found["last_delivery"], now)),
+        ("Last failed", _delivery(found["last_failure"], now)),
+    ]
+    lines = [f"{'Mail leaves' if found['healthy'] else 'Mail does not leave as it should'} ({found['host']})"]
+    lines += [f"  {name:<13}{text}" for name, text in rows]
+    for reason in waiting["reasons"]:
+        lines += ["", f"{reason['messages']} waiting: {reason['reason']}", *_meaning(reason)]
+    text = "\n".join(lines)
+    return "\n\n".join([text, *(problem for problem in found["problems"] if problem not in text)])
+
+
+def _delivery(delivery: dict[str, Any] | None, now: float) -> str:
+    if delivery is None:
+        return "not in the log" + ("" if os.geteuid() == 0 else " (only root may read all of it)")
+    when = f"{span(max(0, now - delivery['time']))} ago, " if delivery["time"] else ""
+    return f"{when}to {delivery['to']}: {delivery['said']}"
+
+
+def _meaning(item: dict[str, Any]) -> list[str]:
+    return [f"  {text}" for text in (item.get("cause"), item.get("remedy"), item.get("link")) if text]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The program; its exit status is 0 where mail leaves."""
+    parser = argparse.ArgumentParser(prog="smarthost", description="How mail leaves this host, and why it does not.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    command = commands.add_parser("status", help="Postfix, queue, last delivery and last failure")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command = commands.add_parser("test", help="send a mail and follow it to the provider's reply")
+    command.add_argument("to", metavar="you@example.com")
+    command.add_argument("--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s")
+    command.add_argument("--json", action="store_true", help="for programs")
+    commands.add_parser("login", help="try the login at the provider; sends no mail")
+    commands.add_parser("watch", help="tell of an outage by the ways that are set up; run by a timer")
+    commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
+    given = parser.parse_args(arguments)
+    called = {"status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry}
+    try:
+        return called[given.command](given)
+    except (BrokenPipeError, KeyboardInterrupt):
+        return 130
+
+
+def _status(given: argparse.Namespace) -> int:
+    found = status()
+    print(json.dumps(found, indent=2) if given.json else show(found, time.time()))
+    return 0 if found["healthy"] else 1
+
+
+def _test(given: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        print("Only root may read in the log what became of a mail. Run: sudo smarthost test …", file=sys.stderr)
+        return 2
+    if not given.json:
+        print(f"Sending a mail to {given.to} …", flush=True)
+    outcome = send_test(given.to, given.timeout)
+    if given.json:
+        print(json.dumps(outcome, indent=2))
+    elif outcome["status"] == "sent":
+        print(f"{outcome['relay']} took it: {outcome['said']}\nNow look into the inbox, and into the spam folder.")
+    else:
+        print("\n".join([f"It was not sent ({outcome['status']}): {outcome['said']}", *_meaning(outcome)]))
+        if "id" in outcome and outcome["status"] != "bounced":
+            print("  It waits in the queue, and Postfix goes on trying; smarthost status says how that goes.")
+    return 0 if outcome["status"] == "sent" else 1
+
+
+def _login(_given: argparse.Namespace) -> int:
+    from ansible_collections.homelab.mail.plugins.module_utils._program import login
+
+    if os.geteuid() != 0:
+        print("Only root may read the login. Run: sudo smarthost login", file=sys.stderr)
+        return 2
+    outcome, account = try_login()
+    if outcome.verdict == login.ACCEPTED:
+        print(f"{account['host']} accepts the login of {account['username']}.")
+        return 0
+    said = login.sentence(outcome, account)
+    # A refusal begins with the name of a host.
+    print(said if outcome.verdict == login.REFUSED else said[0].upper() + said[1:])
+    return 1
+
+
+def _watch(_given: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        print("Only root may read whom to tell. Run: sudo smarthost watch", file=sys.stderr)
+        return 2
+    from ansible_collections.homelab.mail.plugins.module_utils._program import watch
+
+    # Never for the others' mail to suffer from: what cannot be told is said in the log, and that is all.
+    for reason in watch.watch(status(), system.settings(configuration.WATCH)):
+        print(f"could not be told: {reason}", file=sys.stderr)
+    return 0
+
+
+def _retry(_given: argparse.Namespace) -> int:
+    from ansible_collections.homelab.mail.plugins.module_utils._program import login
+
+    if os.geteuid() != 0:
+        print("Only root may read the whole queue. Run: sudo smarthost retry", file=sys.stderr)
+        return 2
+    account = relay_account(system.values(*RELAY))
+    if account:
+        manager = services.manager(system.settings().get("service_manager", ""), system.run)
+        said = retry.look(account, manager, lambda: login.answers(account))
+        if said:
+            print(said)
+    return 0

@@ -1,0 +1,117 @@
+"""Tells somebody by another way than mail that mail does not leave, once, and once that it does again.
+
+Standard library only. `smarthost watch` runs it on the managed host, every few minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils._program import health, services, system
+
+STATE = os.path.join(services.STATE, "watch.json")
+TEXTFILE = "smarthost.prom"
+SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is told: a title, the text, and whether it is bad news."""
+
+    title: str
+    text: str
+    broken: bool
+
+
+def message(found: Mapping[str, Any], wrong: list[str]) -> Message:
+    """What is told of the state."""
+    if wrong:
+        return Message(f"Mail of {found['host']} does not leave", "\n".join(health.told(found, wrong)), True)
+    return Message(f"Mail of {found['host']} leaves again", "Nothing waits for longer than it should.", False)
+
+
+def requests(news: Message, ways: Mapping[str, Any]) -> dict[str, urllib.request.Request]:
+    """The call that tells of it by each way that is set up."""
+    calls = {}
+    if ways.get("ntfy"):
+        headers = {"Title": news.title, "Priority": "high" if news.broken else "default"}
+        calls["ntfy"] = _request(ways["ntfy"], news.text.encode(), headers)
+    if ways.get("webhook"):
+        whole = f"{news.title}\n{news.text}"
+        shapes = {
+            "slack": {"text": whole},
+            "discord": {"content": whole[:2000]},
+            "gotify": {"title": news.title, "message": news.text, "priority": 8 if news.broken else 4},
+        }
+        body = json.dumps(shapes[ways.get("webhook_style") or "slack"]).encode()
+        calls["webhook"] = _request(ways["webhook"], body, {"Content-Type": "application/json"})
+    return calls
+
+
+def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> urllib.request.Request:
+    # Some services turn Python's own name away.
+    ascii_headers = {name: value.encode("ascii", "replace").decode() for name, value in headers.items()}
+    return urllib.request.Request(url, data=body, headers={"User-Agent": "smarthost", **ascii_headers})
+
+
+def ping(ways: Mapping[str, Any], broken: bool) -> urllib.request.Request | None:
+    """The sign of life for a service that notices when it stays away."""
+    return _request(ways["ping"].rstrip("/") + ("/fail" if broken else ""), None, {}) if ways.get("ping") else None
+
+
+def metrics(found: Mapping[str, Any]) -> str:
+    """What Prometheus' node_exporter reads from a file."""
+    waiting, sent = found["queue"], found["last_delivery"]
+    refused = any(reason.get("kind") == "login" for reason in waiting["reasons"])
+    rows = [
+        ("smarthost_queue_messages", "Mails in the queue.", waiting["messages"]),
+        ("smarthost_oldest_message_seconds", "How long the oldest of them has waited.", waiting["oldest_seconds"]),
+        ("smarthost_login_ok", "0 where mail waits because the provider refuses the login.", 0 if refused else 1),
+    ]
+    if sent and sent["time"]:
+        rows.append(("smarthost_last_delivery_timestamp_seconds", "When the provider last took a mail.", sent["time"]))
+    return "".join(f"# HELP {name} {text}\n# TYPE {name} gauge\n{name} {value}\n" for name, text, value in rows)
+
+
+def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE) -> list[str]:
+    """Tell of a change; returns what could not be told, which the next run tries again."""
+    told: dict[str, bool] = {}
+    with contextlib.suppress(OSError, ValueError), open(state, encoding="utf-8") as file:
+        told = json.load(file)
+    wrong = health.faults(found, int(ways.get("stuck") or health.STUCK_SECONDS))
+    news, untold, before = message(found, wrong), [], dict(told)
+    for way, request in requests(news, ways).items():
+        # Each way knows either that mail leaves or that it does not; a new one begins with the first.
+        if told.get(way, False) != news.broken:
+            failed = _call(request)
+            if failed:
+                untold.append(failed)
+            else:
+                told[way] = news.broken
+    if told != before:
+        system.replace(state, json.dumps(told))
+    alive = ping(ways, news.broken)
+    if alive:
+        untold.append(_call(alive))
+    if ways.get("textfile"):
+        system.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
+    return [reason for reason in untold if reason]
+
+
+def _call(request: urllib.request.Request) -> str:
+    """Make the call; says what went wrong. The address is left out: whoever knows it can write there."""
+    started = time.monotonic()
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS):
+            return ""
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return f"{request.host}: {reason} after {time.monotonic() - started:.0f} s"

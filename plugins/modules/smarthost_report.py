@@ -1,0 +1,47 @@
+# Documentation of an action plugin: plugins/action/smarthost_report.py does the work, on the controller.
+
+DOCUMENTATION = r"""
+module: smarthost_report
+short_description: Show what all hosts said of their mail as a table
+description:
+  - Prints a table with a row for every host, what to do about those that are not well below it.
+  - Fails where one is not well, so that the run ends with an error. Runs on the controller alone.
+author: [The homelab.mail authors]
+options:
+  of:
+    description: What the hosts were asked, V(check) for their state, V(mail) for a test mail.
+    type: str
+    choices: [check, mail]
+    required: true
+  hosts:
+    description: The hosts to show.
+    type: list
+    elements: str
+    required: true
+  variables:
+    description: The variables that hold the answers of each. A host without them could not be reached.
+    type: list
+    elements: str
+    required: true
+  json:
+    description: >-
+      File on the controller that gets the rows as JSON, each with C(host), C(healthy), C(notes), C(details) and what
+      the columns show.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Show how mail does
+  homelab.mail.smarthost_report:
+    of: check
+    hosts: "{{ groups.all }}"
+    variables: [__smarthost_info, __smarthost_checked]
+"""
+
+RETURN = r"""
+faulty:
+  description: The hosts that are not well.
+  returned: always
+  type: list
+  elements: str
+"""

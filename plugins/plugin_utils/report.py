@@ -1,0 +1,83 @@
+"""What a fleet says of its mail, as rows and as a table. Pure functions; run on the controller."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils._program import health
+
+CHECK_COLUMNS = ("host", "mail", "configuration", "postfix", "login", "queue", "last sent")
+MAIL_COLUMNS = ("host", "mail", "reply")
+
+
+def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> dict[str, Any]:
+    """One host of playbooks/check.yml; `found` is what `postfix_info` and `postfix` returned, or why they did not."""
+    row: dict[str, Any] = {"host": host, "healthy": False, "notes": [], "details": found.get("state")}
+    if found.get("absent"):
+        return {**row, "healthy": True, "mail": "absent", "notes": ["smarthost_state is absent: no mail is expected."]}
+    if not found.get("state") or "actions" not in found:
+        absent = "Postfix is not installed. Run site.yml for this host." if "actions" in found else ""
+        return {**row, "mail": _without_answer(found), "notes": [absent or _said(found)]}
+    state, login = found["state"], found["login"]
+    waiting, sent = state["queue"], state["last_delivery"]
+    # Queue and login mostly tell of the same fault: once is enough.
+    notes = [health.meaning(reason) or reason["reason"] for reason in waiting["reasons"]]
+    notes += [problem for problem in state["problems"] if not any(problem in note for note in notes)]
+    known = any(reason.get("cause", login["said"] + "?") in login["said"] for reason in waiting["reasons"])
+    if login["verdict"] not in ("accepted", "not tried") and not known:
+        notes.append(login["said"])
+    notes += found.get("advice", [])
+    drift = [action for action in found["actions"] if action != "logged in at the provider"]
+    if drift:
+        notes.append("A run of site.yml would change this host: it has not (" + ", ".join(drift) + ").")
+    ago = health.span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
+    # A provider that cannot be reached now is no fault of the host as long as no mail is stuck.
+    healthy = state["healthy"] and not drift and login["verdict"] != "refused"
+    return {
+        **row,
+        "healthy": healthy,
+        "mail": "leaves" if healthy else "FAULT",
+        "configuration": "changed" if drift else "as it should be",
+        "postfix": "up" if state["running"] else "down",
+        "login": login["verdict"],
+        "queue": f"{waiting['messages']}, {health.span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
+        "last sent": ago or "not in the log",
+        "notes": list(dict.fromkeys(note for note in notes if note)),
+    }
+
+
+def mail_row(host: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """One host of playbooks/test-mail.yml; `found` is what the module `test_mail` returned, or why it did not."""
+    row: dict[str, Any] = {"host": host, "healthy": found.get("status") == "sent", "notes": [], "details": None}
+    if "status" not in found:
+        return {**row, "mail": _without_answer(found), "notes": [_said(found)]}
+    meaning = health.meaning(found)
+    return {**row, "mail": found["status"], "reply": found["said"], "notes": [meaning] if meaning else []}
+
+
+def _without_answer(found: Mapping[str, Any]) -> str:
+    return "NOT REACHED" if not found or found.get("unreachable") else "FAULT"
+
+
+def _said(found: Mapping[str, Any]) -> str:
+    return " ".join(str(found.get("msg") or "The host cannot be reached.").split())
+
+
+def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
+    """The rows for a terminal, what to do about each below.
+
+    >>> print(table([{"host": "nas", "mail": "sent", "reply": "250 ok", "notes": []}], MAIL_COLUMNS))
+    HOST  MAIL  REPLY
+    nas   sent  250 ok
+    """
+    cells = [
+        [column.upper() for column in columns],
+        *([str(row.get(column, "-")) for column in columns] for row in rows),
+    ]
+    widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+    for row in rows:
+        lines += ["", *(f"{row['host']}: {note}" for note in row["notes"])] if row["notes"] else []
+    return "\n".join(lines)
