@@ -10,7 +10,7 @@ from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
-from ansible_collections.homelab.mail.plugins.plugin_utils import rules
+from ansible_collections.homelab.mail.plugins.plugin_utils import rules, verdict
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "smarthost"
 
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
             wanted = ("smarthost_state", "smarthost_abandon_queue")
             faults = [fault for fault in faults if fault.startswith(wanted)]
         faults += rules.unknown_variables(
-            [name for name in task_vars or {} if name.startswith(rules.PREFIX)], list(SPEC)
+            [name for name in task_vars or {} if name.startswith(verdict.PREFIX)], list(SPEC)
         )
         verdict = rules.judge(settings, PROVIDERS)
         # A variable that could not be read is no longer there; do not complain of that as well.
@@ -91,7 +91,7 @@ class ActionModule(ActionBase):
         values.update(validated.validated_parameters)
         wrong = {fault.partition(":")[0] for fault in faults}
         return {
-            name.removeprefix(rules.PREFIX): None if name in wrong else value for name, value in values.items()
+            name.removeprefix(verdict.PREFIX): None if name in wrong else value for name, value in values.items()
         }, faults
 
     @staticmethod

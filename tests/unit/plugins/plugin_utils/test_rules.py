@@ -11,6 +11,7 @@ from typing import Any, Callable
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.plugin_utils import rules
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import PREFIX
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ LOGIN = {"username": "bob@bobs.org", "password": APP_PASSWORD}
 
 def _given(variables: dict[str, Any]) -> dict[str, Any]:
     """An example's variables as `judge` takes them here."""
-    names = {name: name.removeprefix(rules.PREFIX) for name in variables}
+    names = {name: name.removeprefix(PREFIX) for name in variables}
     return {"from_" if names[name] == "from" else names[name]: value for name, value in variables.items()}
 
 

@@ -1,0 +1,145 @@
+"""Who mail of this host's users is from, and who gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.plugin_utils.account import check_sender, other_provider
+from ansible_collections.homelab.mail.plugins.plugin_utils.server import is_host_of
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean, is_placeholder_address
+
+
+def read_generic(
+    verdict: Verdict,
+    settings: Mapping[str, Any],
+    provider: Mapping[str, Any],
+    providers: Mapping[str, Mapping[str, Any]],
+    username: str,
+) -> dict[str, str]:
+    """Local address -> public address; keys in lower case, as Postfix looks them up."""
+    table: dict[str, str] = {}
+    for key, value in (settings.get("generic") or {}).items():
+        local, public = str(key), "" if value is None else str(value)
+        if not clean(local) or not clean(public):
+            continue
+        name, _at, domain = local.partition("@")
+        if not (
+            (addresses.is_local_part(name) or (not name and domain))
+            and ("@" not in local or addresses.is_host_name(domain))
+        ):
+            verdict.fault(
+                "generic",
+                f"{local!r} is not an address of this host.",
+                "Write a user (nut), an address (nut@nas.lan) or a whole domain (@nas.lan).",
+            )
+        _check_twice(verdict, "generic", local, table)
+        check_sender(verdict, "generic", public, provider, providers, username, use=f", for {local!r},")
+        table[local.lower()] = public
+    return table
+
+
+def _check_twice(verdict: Verdict, variable: str, key: str, table: Mapping[str, Any]) -> None:
+    if key.lower() in table:
+        verdict.fault(variable, f"{key!r} is there twice: Postfix sees no capital letters.", "Keep one of them.")
+
+
+def read_aliases(
+    verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], default_target: str
+) -> dict[str, list[str]]:
+    """Local user -> addresses, with an entry for root, from which everybody else's is taken."""
+    table: dict[str, list[str]] = {}
+    for key, value in (settings.get("aliases") or {}).items():
+        user = str(key)
+        values = value if isinstance(value, (list, tuple)) else str("" if value is None else value).split(",")
+        targets = [str(target).strip() for target in values if str(target).strip()]
+        if not clean(user) or not all(map(clean, targets)):
+            continue
+        if not addresses.is_local_part(user):
+            verdict.fault(
+                "aliases",
+                f"{user!r} is not the name of a local user.",
+                "Write the name alone, without a domain: mail to other addresses is never redirected.",
+            )
+        if not targets:
+            verdict.fault("aliases", f"{user!r} leads nowhere.", "Write the address that gets this user's mail.")
+        _check_twice(verdict, "aliases", user, table)
+        table[user.lower()] = targets
+    for user, targets in table.items():
+        for target in targets:
+            _check_target(verdict, user, target, table, provider)
+    for user in table:
+        if _is_circle(user, table):
+            verdict.fault("aliases", f"{user!r} leads back to itself.", "Let it end at a full address.")
+    # Not checked here: where the sender is wrong, that has been said.
+    table.setdefault("root", [default_target])
+    return table
+
+
+def check_mailbox(
+    verdict: Verdict,
+    settings: Mapping[str, Any],
+    account: Mapping[str, Any],
+    providers: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Mail to a From that only sends reaches no person, so root's mail needs an address that has a mailbox."""
+    if "root" in {str(user).lower() for user in settings.get("aliases") or {}}:
+        return
+    for preset in providers.values():
+        only_sends = preset.get("mailboxes") is False
+        # Also where the provider is custom and the host is known.
+        if only_sends and (preset["name"] == account.get("name") or is_host_of(preset, account.get("host", ""))):
+            sender = account["from"]
+            if sender and other_provider(addresses.domain_of(sender), preset, providers):
+                # A sender that was confirmed one by one, and whose mailbox is elsewhere.
+                return
+            verdict.fault(
+                "aliases",
+                f"does not say who gets root's mail. It would go to {sender or 'smarthost_from'}, and "
+                f"{preset['name']} only sends: it keeps no mailbox for that address.",
+                "Write an address that is read: smarthost_aliases: {root: you@…}.",
+            )
+            return
+
+
+def _check_target(
+    verdict: Verdict, user: str, target: str, table: Mapping[str, list[str]], provider: Mapping[str, Any]
+) -> None:
+    if target.lower() in table or target.lower() == "root":
+        return
+    if target[:1] in "|/:":
+        verdict.fault(
+            "aliases",
+            f"{user!r} leads to {target!r}, a command or file, and this host delivers no mail itself.",
+            "Write an address.",
+        )
+    elif not addresses.is_address(target):
+        verdict.fault(
+            "aliases",
+            f"{user!r} leads to {target!r}, which is neither an address nor another entry.",
+            "Write a full address, name and domain.",
+        )
+    elif is_placeholder_address(target, provider):
+        verdict.fault(
+            "aliases", f"{user!r} leads to {target!r}, the placeholder of a guide.", "Write your own address."
+        )
+    elif provider.get("from", "any") != "any" and addresses.is_private_domain(addresses.domain_of(target)):
+        verdict.fault(
+            "aliases",
+            f"{user!r} leads to {target!r}, which the provider cannot deliver to: it exists only inside your network.",
+            "Write an address on the internet.",
+        )
+
+
+def _is_circle(user: str, table: Mapping[str, list[str]]) -> bool:
+    seen: set[str] = set()
+    todo = list(table[user])
+    while todo:
+        name = todo.pop().lower()
+        if name == user:
+            return True
+        if name in table and name not in seen:
+            seen.add(name)
+            todo += table[name]
+    return False

@@ -1,0 +1,115 @@
+"""What is said of the variables, and what every rule asks of a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils import addresses
+
+PREFIX = "smarthost_"
+
+
+# What guides and our own README write where the real value belongs: nothing but such words.
+_GUIDE_WORDS = {
+    "a", "account", "address", "api", "apikey", "app", "application", "change", "changeme", "character",
+    "characters", "credential", "digit", "digits", "e", "email", "enter", "example", "first", "fixme", "from",
+    "generated", "goes", "here", "in", "insert", "it", "key", "last", "letter", "login", "mail", "me", "my",
+    "name", "new", "pass", "passphrase", "passwd", "password", "passwort", "paste", "placeholder", "put",
+    "re", "real", "secret", "sg", "smtp", "specific", "the", "this", "todo", "token", "user", "username",
+    "value", "you", "your", "yourdomain", "youremail", "yourname", "yourpassword", "yourusername",
+}  # fmt: skip
+
+
+_REPEATED = re.compile(r"(.)\1{2,}")
+
+
+_APPLES_EXAMPLE = "abcdefghijklmnop"
+
+
+# C0 and C1 controls, the two separators that some programs take for an end of line, halves of
+# characters, which cannot be written, and what comes along unseen when one copies from a page.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff\ud800-\udfff]")
+
+
+_LINE_BREAKS = "\n\r\x85\u2028\u2029"
+
+
+@dataclass
+class Verdict:
+    """What `judge` found: faults forbid a run, warnings go with it, the plan is for the host."""
+
+    faults: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+
+    def fault(self, variable: str, what: str, remedy: str) -> None:
+        """Note a fault: what is wrong with which variable, and what to do about it."""
+        self.faults.append(f"{PREFIX}{variable}: {what} {remedy}")
+
+
+def check_controls(verdict: Verdict, name: str, value: Any) -> None:
+    """A line break in a value would become a line of its own in a table or in main.cf."""
+    if isinstance(value, str):
+        found = _CONTROL.search(value)
+        if found:
+            kind = (
+                "a line break"
+                if found.group() in _LINE_BREAKS
+                else "a control character"
+                if found.group() < "\xa0"
+                else "an invisible character"
+            )
+            verdict.fault(
+                name,
+                f"has {kind} at position {found.start() + 1} of {len(value)}.",
+                "Encrypt it again without: ansible-vault encrypt_string --ask-vault-pass --prompt."
+                if name == "password"
+                else "Write the value on one line, in quotes, without a block sign (| or >)."
+                if found.group() in _LINE_BREAKS
+                else "Type the value instead of pasting it.",
+            )
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            check_controls(verdict, name, str(key))
+            check_controls(verdict, name, inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            check_controls(verdict, name, inner)
+
+
+def clean(value: Any) -> bool:
+    """Whether a value is free of what `check_controls` has already complained about."""
+    return not _CONTROL.search(str(value))
+
+
+def text(settings: Mapping[str, Any], name: str) -> str:
+    """A variable as text, empty where it is not set."""
+    value = settings.get(name)
+    return "" if value is None else str(value)
+
+
+def is_placeholder(text: str, provider: Mapping[str, Any]) -> bool:
+    """Whether a text consists of nothing but the words that guides write for a real value."""
+    if re.fullmatch(r"<.*>|\[.*\]|\{.*\}", text) or _REPEATED.fullmatch(text):
+        return True
+    if re.sub("[- ]", "", text) == _APPLES_EXAMPLE:
+        return True
+    own_words = set(re.findall(r"[a-z]+", str(provider["name"]).lower()))
+    words = re.findall(r"[^\W_]+", text.lower())
+    return bool(words) and all(
+        word in _GUIDE_WORDS or word in own_words or word in ("16", "32") or _REPEATED.fullmatch(word) for word in words
+    )
+
+
+def is_placeholder_address(text: str, provider: Mapping[str, Any]) -> bool:
+    """Whether an address is one that guides write for a real one."""
+    local, _at, domain = text.rpartition("@")
+    if addresses.is_example_domain(domain):
+        return True
+    guide_domain = domain.lower() in provider.get("domains", []) or is_placeholder(domain.partition(".")[0], provider)
+    # "mail" or "me" may be somebody's; "you" and "user" are nobody's.
+    nobody = re.search(r"you|user|example|changeme|placeholder|<", local, re.IGNORECASE)
+    return guide_domain and bool(nobody) and is_placeholder(local, provider)
