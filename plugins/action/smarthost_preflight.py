@@ -10,7 +10,8 @@ from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
-from ansible_collections.homelab.mail.plugins.plugin_utils import rules, verdict
+from ansible_collections.homelab.mail.plugins.plugin_utils import rules
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import PREFIX
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "smarthost"
 
@@ -39,9 +40,7 @@ class ActionModule(ActionBase):
             # What is taken away needs no login, nor the vault that it is in.
             wanted = ("smarthost_state", "smarthost_abandon_queue")
             faults = [fault for fault in faults if fault.startswith(wanted)]
-        faults += rules.unknown_variables(
-            [name for name in task_vars or {} if name.startswith(verdict.PREFIX)], list(SPEC)
-        )
+        faults += rules.unknown_variables([name for name in task_vars or {} if name.startswith(PREFIX)], list(SPEC))
         verdict = rules.judge(settings, PROVIDERS)
         # A variable that could not be read is no longer there; do not complain of that as well.
         unread = {fault.partition(":")[0] for fault in faults}
@@ -90,9 +89,7 @@ class ActionModule(ActionBase):
         faults += [self._type_fault(name, spec[name], checked[name]) for name in self._mistyped(spec, checked)]
         values.update(validated.validated_parameters)
         wrong = {fault.partition(":")[0] for fault in faults}
-        return {
-            name.removeprefix(verdict.PREFIX): None if name in wrong else value for name, value in values.items()
-        }, faults
+        return {name.removeprefix(PREFIX): None if name in wrong else value for name, value in values.items()}, faults
 
     @staticmethod
     def _mistyped(spec: dict[str, Any], checked: dict[str, Any]) -> list[str]:
