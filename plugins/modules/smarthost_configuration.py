@@ -38,7 +38,8 @@ options:
     type: bool
     default: false
   installed:
-    description: Packages that were installed just now for the role. Kept, so that O(state=absent) can name them.
+    description: >-
+      What packages were installed for just now (C(postfix), C(sasl), C(ca)). Kept, so that O(state=absent) can name it.
     type: list
     elements: str
     default: []
@@ -147,7 +148,7 @@ dropped:
   type: list
   elements: str
 installed:
-  description: Packages that the role had installed and that may go again.
+  description: What the role had installed packages for, V(postfix) among it if Postfix may go again.
   returned: with O(state=absent)
   type: list
   elements: str
