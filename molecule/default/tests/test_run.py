@@ -536,7 +536,7 @@ def test_a_host_that_had_no_postfix_has_none_again(fresh: tuple[Host, str], prov
     assert host.run(f"grep -rlsF {PASSWORD} /etc /var").stdout == ""
 
 
-def test_a_postfix_whose_package_has_another_name_goes_again_as_well(fresh: tuple[Host, str]) -> None:
+def test_a_family_with_a_package_manager_and_names_of_its_own_is_set_up_and_given_back(fresh: tuple[Host, str]) -> None:
     host, inventory = fresh
     # As if another family of systems called it mailer, and brought a package manager of its own.
     names = "sed 's/postfix/no-such-package/; s/mailer/postfix/'"
@@ -546,11 +546,17 @@ def test_a_postfix_whose_package_has_another_name_goes_again_as_well(fresh: tupl
     family = yaml.safe_load((PROJECT / "roles/smarthost/families/Debian.yml").read_text())
     del family["manager"]
     family["packages"]["postfix"]["name"] = "mailer"
-    families = {"Debian": {**family, "install": ["pm", "install"], "remove": ["pm", "purge"]}}
+    family |= {"install": ["pm", "install"], "remove": ["pm", "purge"]}
+    lines = {"a": {"not_on": "Haiku"}, "b": {"not_on": "Debian"}, "c": {}}
+    family["lines"] = [{"path": "/root/" + name, "begins": "x=", "line": "x=1", **on} for name, on in lines.items()]
+    host.run_expect([0], "printf 'x=0\\ny=2\\n' >/root/a")
+    families = {"Debian": family}
     told = run("--check", inventory, limit="fresh", __smarthost_families=families)
     assert "Would install mailer, libsasl2-modules" in told.stdout
-    assert changed(run(inventory, limit="fresh", __smarthost_families=families), "fresh") == 2
+    assert changed(run(inventory, limit="fresh", __smarthost_families=families), "fresh") == 3
     assert host.package("postfix").is_installed
+    assert host.check_output("cd /root; ls b; cat a c") == "x=1\ny=2\nx=1"
+    assert changed(run(inventory, limit="fresh", __smarthost_families=families), "fresh") == 0
     absent = {"limit": "fresh", "smarthost_state": "absent", "__smarthost_families": families}
     assert changed(run(inventory, **absent), "fresh") == 2
     assert not host.package("postfix").is_installed
