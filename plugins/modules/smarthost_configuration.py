@@ -57,7 +57,7 @@ options:
     type: dict
     default: {}
   main_cf:
-    description: Text of main.cf, with C(@tables@) where the folder of the tables is named. For O(state=present).
+    description: Text of main.cf, with C(@slot@) for the slot of the tables. For O(state=present).
     type: str
   tables:
     description: Name -> text of each lookup table without secrets. Files of mode 0644.

@@ -115,7 +115,7 @@ seen:
   description:
     - What M(homelab.mail.smarthost_configuration) is compared with. Empty where Postfix is not installed.
     - >-
-      C(slot) (that of the tables in use), C(files) (path -> kind, mode, owner and sealed text), C(services) (those of
+      C(slot) (that in use), C(files) (path -> kind, mode, owner and sealed text), C(services) (those of
       master.cf), C(to_do) (what a run would do whatever the configuration says, a list), C(ca_files) (the CA bundle of
       the family, if it is there).
   returned: always

@@ -272,7 +272,7 @@ def test_a_wrong_type_is_told_with_the_right_one(mistyped: dict[str, str], varia
     ("variable", "parameter", "value"),
     [
         ("smarthost_tls_security_level", "smtp_tls_security_level", "secure"),
-        ("smarthost_map_type", "smtp_sasl_password_maps", "texthash:@tables@/sasl_passwd"),
+        ("smarthost_map_type", "smtp_sasl_password_maps", "texthash:@slot@/sasl_passwd"),
         ("smarthost_rewrite", "canonical_maps", None),
     ],
 )
