@@ -53,15 +53,13 @@ _ENVIRONMENT.tests["version"] = _is_version
 
 def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[str, str]:
     """Render the role's own templates for a plan on a family of systems, as Ansible would: file -> text."""
-    main = load("vars/main.yml")
-    # A family's file overrides main.yml.
-    system = {"__smarthost_base_parameters": main["__smarthost_base_parameters"], **load(f"vars/{family}.yml")}
+    system = load(f"families/{family}.yml")
     hostname = plan["hostname"] or "nas.lan"
     domains = rules.public_domains(plan)
     names = addresses.names(plan["hostname"], "nas.lan", "nas", "", domains)
     variables = {
         **load("defaults/main.yml"),
-        **system,
+        "__smarthost_family": system,
         "__smarthost_plan": plan,
         "__smarthost_account": plan["accounts"][0],
         "__smarthost_hostname": hostname,
@@ -72,8 +70,7 @@ def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[s
         "__smarthost_version": "3.7.11",
         "__smarthost_keeps_connections": True,
         "__smarthost_service_manager": "systemd",
-        "__smarthost_levels": main["__smarthost_levels"],
-        "__smarthost_login": {"ca_file": plan["ca_file"] or system["__smarthost_default_ca_file"]},
+        "__smarthost_login": {"ca_file": plan["ca_file"] or system["ca_file"]},
         **given,
     }
     return {name: _ENVIRONMENT.get_template(f"{name}.j2").render(variables) for name in TEMPLATES}

@@ -24,7 +24,7 @@ def _load(path: Path) -> Any:
 SPEC = _load(ROLE / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
 _FILES = {path.stem: _load(path) for path in sorted((ROLE / "providers").glob("*.yml"))}
 PROVIDERS = {name: file["preset"] for name, file in _FILES.items() if "preset" in file}
-SYSTEMS = {path.stem: _load(path) for path in (ROLE / "vars").glob("[A-Z]*.yml")}
+FAMILIES = {path.stem: _load(path) for path in sorted((ROLE / "families").glob("*.yml"))}
 
 
 class ActionModule(ActionBase):
@@ -61,10 +61,9 @@ class ActionModule(ActionBase):
                 # What the host will be compared by, and nobody else needs to know.
                 key=secrets.token_hex(),
                 # Of every family: the host is asked once, before it has said of which it is.
-                packages={family: values["__smarthost_packages"] for family, values in SYSTEMS.items()},
-                ca_files={
-                    family: verdict.plan.get("ca_file") or values["__smarthost_default_ca_file"]
-                    for family, values in SYSTEMS.items()
+                families={
+                    name: {**family, "ca_file": verdict.plan.get("ca_file") or family["ca_file"]}
+                    for name, family in FAMILIES.items()
                 },
                 _ansible_no_log=True,
             )

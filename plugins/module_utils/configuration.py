@@ -1,8 +1,8 @@
 """Pure functions on the text of main.cf and of lookup tables. Run on the managed host and on the controller.
 
-The role's tables lie in one of two folders, `a` and `b`, beside main.cf. A change writes the
-folder that is not in use and then replaces main.cf, which names the folder: that one rename is
-the whole change, so a host never has a new table with an old main.cf.
+The role's tables lie in one of two slots, the folders `a` and `b` beside main.cf. A change writes the slot that is not
+in use and then replaces main.cf, which names the slot: that one rename is the whole change, so a host never has a new
+table with an old main.cf.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils.addresses import is_private_domain
 
-# Stands in a rendered main.cf where the folder in use has to be named.
-PLACEHOLDER = "@tables@"
+# Stands in a rendered main.cf for the slot in use.
+PLACEHOLDER = "@slot@"
 OWN_COMMENT = "# Managed by Ansible."
 CONFIG_DIRECTORY = "/etc/postfix"
 FOLDER = "smarthost"
@@ -81,13 +81,13 @@ def needs_restart(before: str, after: str) -> bool:
 
 
 def changes_login(before: str, after: str) -> bool:
-    """Whether two main.cf, with the same folder of tables filled in, log in differently."""
+    """Whether two main.cf, with the same slot filled in, log in differently."""
     old, new = parse_main_cf(before), parse_main_cf(after)
     return any(old.get(name) != new.get(name) for name in _LOGIN)
 
 
 def slot_in_use(main_cf: str, config_directory: str) -> str | None:
-    """The folder of tables that a main.cf names; None where it is not the role's.
+    """The slot that a main.cf names; None if it is not the role's.
 
     >>> slot_in_use("x = texthash:/etc/postfix/smarthost/b/sasl_passwd", "/etc/postfix")
     'b'
@@ -97,12 +97,12 @@ def slot_in_use(main_cf: str, config_directory: str) -> str | None:
 
 
 def with_slot(main_cf: str, config_directory: str, slot: str) -> str:
-    """A rendered main.cf with the folder of its tables filled in."""
+    """A rendered main.cf with its slot filled in."""
     return main_cf.replace(PLACEHOLDER, f"{config_directory}/{FOLDER}/{slot}")
 
 
 def other_slot(slot: str | None) -> str:
-    """The folder that the next change is written to."""
+    """The slot that the next change is written to."""
     return SLOTS[1] if slot == SLOTS[0] else SLOTS[0]
 
 
@@ -145,7 +145,7 @@ def mode_of(name: str) -> int:
 
 
 def texts(tables: Mapping[str, str], logins: str, watch: str) -> dict[str, str]:
-    """Name -> text of all that lies in the folder of the tables."""
+    """Name -> text of all that lies in a slot."""
     return {**tables, LOGINS: logins, **({WATCH: watch} if watch else {})}
 
 

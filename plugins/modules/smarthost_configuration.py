@@ -38,7 +38,8 @@ options:
     type: bool
     default: false
   installed:
-    description: Packages that were installed just now for the role. Kept, so that O(state=absent) can name them.
+    description: >-
+      What packages were installed for just now (C(postfix), C(sasl), C(ca)). Kept, so that O(state=absent) can name it.
     type: list
     elements: str
     default: []
@@ -56,7 +57,7 @@ options:
     type: dict
     default: {}
   main_cf:
-    description: Text of main.cf, with C(@tables@) where the folder of the tables is named. For O(state=present).
+    description: Text of main.cf, with C(@slot@) for the slot of the tables. For O(state=present).
     type: str
   tables:
     description: Name -> text of each lookup table without secrets. Files of mode 0644.
@@ -147,7 +148,7 @@ dropped:
   type: list
   elements: str
 installed:
-  description: Packages that the role had installed and that may go again.
+  description: What the role had installed packages for, V(postfix) among it if Postfix may go again.
   returned: with O(state=absent)
   type: list
   elements: str

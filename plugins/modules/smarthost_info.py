@@ -15,15 +15,12 @@ description:
     So the controller can tell whether the host is as it should be, and needs no second call where it is.
 author: [The homelab.mail authors]
 options:
-  needs:
+  families:
     description:
       - >-
-        Family of systems (C(ansible_os_family)) -> package -> path that shows that the package is there. The path may
-        be a shell pattern.
-    type: dict
-    required: true
-  systems:
-    description: Families of systems that the role knows, in people's words.
+        Families of systems (C(ansible_os_family)) that the role knows, each with its C(name) for people; C(packages),
+        what a package is for -> its C(name) and a C(file) that shows that it is there, which may be a shell pattern;
+        and C(ca_file), the CA bundle that relays are verified with.
     type: dict
     required: true
   hostname:
@@ -35,10 +32,6 @@ options:
     type: list
     elements: str
     default: []
-  ca_files:
-    description: Family of systems -> CA bundle that relays are verified with.
-    type: dict
-    default: {}
   config_directory:
     description: Where main.cf lies.
     type: path
@@ -69,12 +62,13 @@ options:
 EXAMPLES = r"""
 - name: Look at Postfix
   homelab.mail.smarthost_info:
-    systems:
-      Debian: Debian, Ubuntu
-    needs:
+    families:
       Debian:
-        postfix: /usr/sbin/postconf
-        libsasl2-modules: /usr/lib/*/sasl2/libplain.so*
+        name: Debian, Ubuntu
+        packages:
+          postfix: {name: postfix, file: /usr/sbin/postconf}
+          sasl: {name: libsasl2-modules, file: /usr/lib/*/sasl2/libplain.so*}
+        ca_file: /etc/ssl/certs/ca-certificates.crt
   register: __smarthost_info
 """
 
@@ -108,10 +102,10 @@ public_names:
   type: list
   elements: str
 missing:
-  description: The packages of O(needs) for this family that are not there.
+  description: The packages of this family that are not there, what each is for -> its name.
   returned: always
-  type: list
-  elements: str
+  type: dict
+  sample: {sasl: libsasl2-modules}
 version:
   description: C(mail_version) of Postfix, empty where it is not installed.
   returned: always
@@ -121,9 +115,9 @@ seen:
   description:
     - What M(homelab.mail.smarthost_configuration) is compared with. Empty where Postfix is not installed.
     - >-
-      C(slot) (the folder of tables in use), C(files) (path -> kind, mode, owner and sealed text), C(services) (those of
-      master.cf), C(to_do) (what a run would do whatever the configuration says, a list), C(ca_files) (that of
-      O(ca_files), if it is there).
+      C(slot) (that in use), C(files) (path -> kind, mode, owner and sealed text), C(services) (those of
+      master.cf), C(to_do) (what a run would do whatever the configuration says, a list), C(ca_files) (the CA bundle of
+      the family, if it is there).
   returned: always
   type: dict
 advice:
@@ -174,14 +168,14 @@ def gather(module: AnsibleModule) -> dict[str, Any]:
     return facts
 
 
-def refusal(facts: Mapping[str, Any], systems: Mapping[str, str]) -> str:
+def refusal(facts: Mapping[str, Any], families: Mapping[str, Any]) -> str:
     """Why the role cannot work on such a host, and what to do; empty where it can."""
     manager = facts["ansible_service_mgr"]
-    if facts["ansible_os_family"] not in systems or manager in services.OTHERS:
+    if facts["ansible_os_family"] not in families or manager in services.OTHERS:
         return (
             f"this host is {facts['ansible_distribution']} {facts['ansible_distribution_version']} with {manager}. "
-            f"The role knows {', '.join(systems.values())}, with {', '.join(services.MANAGERS)} or in a container with "
-            "none of them."
+            f"The role knows {', '.join(family['name'] for family in families.values())}, with "
+            f"{', '.join(services.MANAGERS)} or in a container with none of them."
         )
     return ""
 
@@ -222,13 +216,14 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     """All that the module returns."""
     parameters = module.params
     facts = gather(module)
-    family, own = facts["ansible_os_family"], (facts["ansible_fqdn"], facts["ansible_nodename"])
+    own = (facts["ansible_fqdn"], facts["ansible_nodename"])
     hostname = parameters["hostname"] or addresses.host_name(*own)
-    reason = refusal(facts, parameters["systems"])
+    reason = refusal(facts, parameters["families"])
     if reason:
         module.fail_json(msg=f"Nothing was changed: {reason}", ansible_facts=facts)
     names = addresses.names(parameters["hostname"], *own, mailname(), parameters["public_domains"])
-    needs, ca_file = parameters["needs"].get(family, {}), parameters["ca_files"].get(family, "")
+    family = parameters["families"][facts["ansible_os_family"]]
+    packages, ca_file = family["packages"], family["ca_file"]
     here = host.Host(module, parameters["config_directory"], facts["ansible_service_mgr"], parameters["watch_minutes"])
     result: dict[str, Any] = {
         "service_manager": services.known(facts["ansible_service_mgr"]),
@@ -236,7 +231,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "origin": names.origin,
         "names": names.own,
         "public_names": names.public,
-        "missing": [package for package, path in needs.items() if not glob.glob(path)],
+        "missing": {what: package["name"] for what, package in packages.items() if not glob.glob(package["file"])},
         "version": here.compiled_in["mail_version"],
         "seen": {},
         "advice": advice(here, parameters["now"], ca_file),
@@ -256,11 +251,9 @@ def main() -> None:
     """Answer the module's call."""
     module = AnsibleModule(
         argument_spec={
-            "needs": {"type": "dict", "required": True},
-            "systems": {"type": "dict", "required": True},
+            "families": {"type": "dict", "required": True},
             "hostname": {"type": "str", "default": ""},
             "public_domains": {"type": "list", "elements": "str", "default": []},
-            "ca_files": {"type": "dict", "default": {}},
             "config_directory": {"type": "path", "default": "/etc/postfix"},
             "watch_minutes": {"type": "int", "default": 0},
             "key": {"type": "str", "no_log": True},

@@ -31,12 +31,10 @@ public_domains:
   returned: where nothing is wrong
   type: list
   elements: str
-packages:
-  description: Family of systems -> package -> path that shows that it is there, for M(homelab.mail.smarthost_info).
-  returned: where nothing is wrong
-  type: dict
-ca_files:
-  description: Family of systems -> CA bundle, for M(homelab.mail.smarthost_info).
+families:
+  description: >-
+    What C(families/) of the role says of each family of systems, with the CA bundle of the plan if it names one, for
+    M(homelab.mail.smarthost_info).
   returned: where nothing is wrong
   type: dict
 key:

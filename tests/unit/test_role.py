@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+import subprocess
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
 
 import pytest
+import yaml
 
 from tests import rendering
 
@@ -41,3 +44,19 @@ def test_every_link_of_the_pages_leads_somewhere() -> None:
 def test_each_preset_is_named_in_the_readme() -> None:
     readme = (PROJECT / "README.md").read_text()
     assert [name for name in rendering.PROVIDERS if f"docs/providers.md#{name})" not in readme] == []
+
+
+def test_the_archive_holds_what_other_playbooks_use_and_no_more() -> None:
+    """A `manifest` in galaxy.yml could say so itself, but takes more than ansible-core to build the archive."""
+    ignored = yaml.safe_load((PROJECT / "galaxy.yml").read_text())["build_ignore"]
+    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    places = {
+        path.parts[0]
+        for path in map(PurePath, listed.splitlines())
+        # As ansible-galaxy goes through them: what is below an ignored folder is ignored, too.
+        if not any(fnmatch(str(part), pattern) for part in (path, *path.parents[:-1]) for pattern in ignored)
+    }
+    assert places == {
+        "galaxy.yml", "meta", "playbooks", "plugins", "roles", "docs",
+        "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
+    }  # fmt: skip

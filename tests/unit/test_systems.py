@@ -1,4 +1,4 @@
-"""Each supported system, by Ansible's own reading of its files, leads to what the role has for it."""
+"""Each supported system, by Ansible's own reading of its files, leads to what families/ has for it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ from tests import rendering
 
 SYSTEMS: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "systems.yml").read_text())
 MAIN = rendering.load("vars/main.yml")
+FAMILIES = {path.stem: rendering.load(f"families/{path.name}") for path in (rendering.ROLE / "families").glob("*.yml")}
+# A row of README's table: whether the key is in every file, and the type of its value.
+KEYS = {
+    key: (star == "*", kind)
+    for keys, star, kind in re.findall(
+        r"^\| (`[a-z_`, ]+`) \| ?(\*?) \| (\w+) \| ", (rendering.ROLE / "families/README.md").read_text(), re.MULTILINE
+    )
+    for key in re.findall(r"\w+", keys)
+}
 # The level of main.cf -> the first Postfix that has it.
 LEVELS = {"3.11": [3, 11], "3.6": [3, 6], "2": [3, 0]}
 
@@ -51,16 +60,19 @@ def parameters(main_cf: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+) = ?(.*)$", main_cf, re.MULTILINE))
 
 
-def evaluated(text: str, **variables: object) -> str:
-    """An expression of the role's variables, as Ansible would evaluate it."""
-    return jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(text).render(variables)
+def version_to_come(family: dict[str, Any], release: str) -> str:
+    """What vars/main.yml makes of a release, as Ansible would evaluate it."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    return environment.from_string(MAIN["__smarthost_version_to_come"]).render(
+        __smarthost_family=family, __smarthost_release=release.split(".")
+    )
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_supported_system_is_known_by_its_family(name: str, facts: Callable[[str], dict[str, str]]) -> None:
     family = facts(name)["os_family"]
     assert family == SYSTEMS[name]["family"]
-    assert family in MAIN["__smarthost_systems"]
+    assert family in FAMILIES
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -70,37 +82,60 @@ def test_a_dry_run_tells_what_a_supported_system_will_get(
     judge: Callable[..., Any],
     render: Callable[..., dict[str, str]],
 ) -> None:
-    system = rendering.load(f"vars/{SYSTEMS[name]['family']}.yml")
-    version = evaluated(system["__smarthost_version_to_come"], ansible_facts=facts(name), **system)
+    family = FAMILIES[SYSTEMS[name]["family"]]
+    version = version_to_come(family, facts(name)["distribution_version"])
     assert version == SYSTEMS[name]["postfix"]
     plan = judge().plan
     values = parameters(render(plan, family=SYSTEMS[name]["family"], __smarthost_version=version)["main.cf"])
     number = [int(part) for part in version.split(".")]
     level = next(level for level, since in LEVELS.items() if number >= since)
     assert values["compatibility_level"] == level
-    assert values["smtp_tls_CAfile"] == system["__smarthost_default_ca_file"]
+    assert values["smtp_tls_CAfile"] == family["ca_file"]
     # Nothing but what the oldest Postfix knows, with which the lab tries it, and what the system itself needs.
     oldest = parameters(render(plan, __smarthost_version="3.5")["main.cf"])
-    base = system.get("__smarthost_base_parameters", {})
+    base = family.get("base_parameters", {})
     assert {name: values[name] for name in values.keys() - oldest.keys()} == base
 
 
-@pytest.mark.parametrize("family", MAIN["__smarthost_systems"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_file_has_the_keys_of_the_readme_in_its_order(family: str) -> None:
+    file = FAMILIES[family]
+    assert list(file) == [key for key in KEYS if key in file]
+    assert [key for key, (always, _kind) in KEYS.items() if always and key not in file] == []
+    for key, value in file.items():
+        assert type(value).__name__ == KEYS[key][1], key
+    # A number would lose its zero, and never be the text that the release is.
+    assert {type(text) for pair in file["versions"].items() for text in pair} == {str}
+    assert "newer" in file["versions"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_says_how_to_install_and_to_remove(family: str) -> None:
-    system = rendering.load(f"vars/{family}.yml")
+    file = FAMILIES[family]
+    assert all(package.keys() == {"name", "file"} for package in file["packages"].values())
+    ways = [file.get("manager") == "apt", "install" in file and "remove" in file]
     if family == "Darwin":
         # A Mac comes with its Postfix, and no package of it.
-        assert system["__smarthost_packages"] == {}
+        assert (file["packages"], any(ways)) == ({}, False)
         return
-    assert {"postfix", "ca-certificates"} <= {name.removesuffix("-mozilla") for name in system["__smarthost_packages"]}
-    # Debian's way is in the tasks.
-    assert ("__smarthost_install" in system, "__smarthost_remove" in system) == (family != "Debian",) * 2
+    assert {"postfix", "sasl", "ca"} == set(file["packages"])
+    assert sum(ways) == 1
 
 
-def test_every_family_that_has_a_file_is_named_and_the_other_way_round() -> None:
-    files = {path.stem for path in (rendering.ROLE / "vars").glob("[A-Z]*.yml")}
-    assert files == set(MAIN["__smarthost_systems"])
-    assert files >= {system["family"] for system in SYSTEMS.values()}
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_system_that_a_family_names_has_a_row(family: str) -> None:
+    # By Ansible's own reading of the lab's stand-in, molecule/systems/tests/test_stand_in.py.
+    rows = [name for name in SYSTEMS if SYSTEMS[name]["family"] == family] + (["macOS"] if family == "Darwin" else [])
+    missing = [name for name in FAMILIES[family]["name"].split(", ") if not any(row.startswith(name) for row in rows)]
+    assert missing == [], "write them into tests/unit/systems.yml"
+
+
+def test_what_the_tasks_do_for_a_family_is_in_its_file() -> None:
+    for path in (rendering.ROLE / "tasks").glob("*.yml"):
+        # The one use of a system's own name is to compare it with what a file says.
+        said = path.read_text().replace("ansible_facts.distribution != item.not_on", "")
+        assert not re.search(r"os_family|ansible_facts\.distribution|Debian|SUSE", said, re.IGNORECASE), path.name
+        assert not re.search(r"^ +(name|argv): \[?'?postfix'?\]?$", said, re.MULTILINE), path.name
 
 
 @pytest.mark.parametrize(

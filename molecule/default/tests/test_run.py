@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_a_missing_ca_bundle_is_refused(host: Host) -> None:
 
 def test_a_system_that_is_not_supported_is_refused_in_plain_words(host: Host) -> None:
     # The list is the role's own; as if it did not have this system yet.
-    done = run(__smarthost_systems={"Haiku": "Haiku", "Plan9": "Plan 9"})
+    done = run(__smarthost_families={"Haiku": {"name": "Haiku"}, "Plan9": {"name": "Plan 9"}})
     assert done.returncode != 0
     assert "Nothing was changed: this host is Debian" in said(done)
     assert "The role knows Haiku, Plan 9, with systemd, openrc, launchd or in a container with none" in said(done)
@@ -533,6 +534,34 @@ def test_a_host_that_had_no_postfix_has_none_again(fresh: tuple[Host, str], prov
     assert not host.file("/usr/sbin/postconf").exists
     assert not host.file("/etc/postfix/smarthost").exists
     assert host.run(f"grep -rlsF {PASSWORD} /etc /var").stdout == ""
+
+
+def test_a_family_with_a_package_manager_and_names_of_its_own_is_set_up_and_given_back(fresh: tuple[Host, str]) -> None:
+    host, inventory = fresh
+    # As if another family of systems called it mailer, and brought a package manager of its own.
+    names = "sed 's/postfix/no-such-package/; s/mailer/postfix/'"
+    script = f'export DEBIAN_FRONTEND=noninteractive; what=$1; shift; apt-get --yes $what $(echo "$@" | {names})'
+    host.run_expect([0], f"printf '#!/bin/sh\\n%s\\n' {shlex.quote(script)} >/usr/local/bin/pm")
+    host.run_expect([0], "chmod +x /usr/local/bin/pm; apt-get update")
+    family = yaml.safe_load((PROJECT / "roles/smarthost/families/Debian.yml").read_text())
+    del family["manager"]
+    family["packages"]["postfix"]["name"] = "mailer"
+    family |= {"install": ["pm", "install"], "remove": ["pm", "purge"]}
+    lines = {"a": {"not_on": "Haiku"}, "b": {"not_on": "Debian"}, "c": {}}
+    family["lines"] = [{"path": "/root/" + name, "begins": "x=", "line": "x=1", **on} for name, on in lines.items()]
+    host.run_expect([0], "printf 'x=0\\ny=2\\n' >/root/a")
+    families = {"Debian": family}
+    told = run("--check", inventory, limit="fresh", __smarthost_families=families)
+    assert "Would install mailer, libsasl2-modules" in told.stdout
+    assert changed(run(inventory, limit="fresh", __smarthost_families=families), "fresh") == 3
+    assert host.package("postfix").is_installed
+    assert host.check_output("cd /root; ls b; cat a c") == "x=1\ny=2\nx=1"
+    assert changed(run(inventory, limit="fresh", __smarthost_families=families), "fresh") == 0
+    absent = {"limit": "fresh", "smarthost_state": "absent", "__smarthost_families": families}
+    assert changed(run(inventory, **absent), "fresh") == 2
+    assert not host.package("postfix").is_installed
+    assert not host.file("/etc/postfix").exists
+    assert changed(run(inventory, **absent), "fresh") == 0
 
 
 def test_a_mail_server_is_not_taken_over_unless_one_says_so(by_hand: tuple[Host, str]) -> None:

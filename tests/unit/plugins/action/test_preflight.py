@@ -26,7 +26,9 @@ GOOD = {
 # In place of what the role asks of the host.
 FACTS = {
     "ansible_python_interpreter": '"{{ ansible_playbook_python }}"',
+    "__smarthost_family": '"{{ __smarthost_preflight.families.Debian }}"',
     "__smarthost_version": "3.7.11",
+    "__smarthost_keeps_connections": "true",
     "__smarthost_service_manager": "systemd",
     "__smarthost_hostname": "nas.lan",
     "__smarthost_origin": "nas.lan",
@@ -40,7 +42,6 @@ PLAY = f"""\
   vars_files:
     - {ROLE}/defaults/main.yml
     - {ROLE}/vars/main.yml
-    - {ROLE}/vars/Debian.yml
     - variables.yml
   tasks:
     - homelab.mail.smarthost_preflight:
@@ -271,7 +272,7 @@ def test_a_wrong_type_is_told_with_the_right_one(mistyped: dict[str, str], varia
     ("variable", "parameter", "value"),
     [
         ("smarthost_tls_security_level", "smtp_tls_security_level", "secure"),
-        ("smarthost_map_type", "smtp_sasl_password_maps", "texthash:@tables@/sasl_passwd"),
+        ("smarthost_map_type", "smtp_sasl_password_maps", "texthash:@slot@/sasl_passwd"),
         ("smarthost_rewrite", "canonical_maps", None),
     ],
 )

@@ -83,8 +83,8 @@ def test_postfix_restarts_only_where_a_reload_is_not_enough(before: str, after: 
 
 @pytest.mark.parametrize("slot", configuration.SLOTS)
 @pytest.mark.parametrize("directory", [ETC, "/opt/p+f(1)/etc"])
-def test_the_folder_that_was_filled_in_is_found_again(slot: str, directory: str) -> None:
-    rendered = "a = texthash:@tables@/sasl_passwd\nb = regexp:@tables@/header_checks\n"
+def test_the_slot_that_was_filled_in_is_found_again(slot: str, directory: str) -> None:
+    rendered = "a = texthash:@slot@/sasl_passwd\nb = regexp:@slot@/header_checks\n"
     main_cf = configuration.with_slot(rendered, directory, slot)
     assert configuration.PLACEHOLDER not in main_cf
     assert configuration.slot_in_use(main_cf, directory) == slot
@@ -99,13 +99,13 @@ def test_the_folder_that_was_filled_in_is_found_again(slot: str, directory: str)
         "a = texthash:/etc/other/smarthost/a/x\n",
         "a = texthash:/etc/postfix/smarthost/original/x\n",
     ],
-    ids=["empty", "somebody else's", "no folder of ours", "another Postfix's", "the copy kept"],
+    ids=["empty", "somebody else's", "no slot of ours", "another Postfix's", "the copy kept"],
 )
-def test_a_main_cf_of_somebody_else_names_no_folder(main_cf: str) -> None:
+def test_a_main_cf_of_somebody_else_names_no_slot(main_cf: str) -> None:
     assert configuration.slot_in_use(main_cf, ETC) is None
 
 
-def test_a_change_goes_into_the_folder_that_is_not_in_use() -> None:
+def test_a_change_goes_into_the_slot_that_is_not_in_use() -> None:
     assert configuration.other_slot("a") == "b"
     assert configuration.other_slot("b") == "a"
     assert configuration.other_slot(None) in configuration.SLOTS
@@ -274,7 +274,7 @@ def test_a_login_is_tried_again_only_where_it_changes(before: str, after: str, e
 
 KEY = "k"
 WANTED: dict[str, Any] = {
-    "main_cf": "relayhost = [h]:465\nsmtp_sasl_password_maps = texthash:@tables@/sasl_passwd\n",
+    "main_cf": "relayhost = [h]:465\nsmtp_sasl_password_maps = texthash:@slot@/sasl_passwd\n",
     "tables": {"canonical": "root a@b.org\n", "virtual": "root a@b.org\n"},
     "sasl_passwd": "[h]:465 me:one\n",
     "watch": "{}\n",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.homelab.mail.plugins.modules import smarthost_info
 
-SYSTEMS = {"Debian": "Debian, Ubuntu", "Alpine": "Alpine Linux"}
+FAMILIES = {"Debian": {"name": "Debian, Ubuntu"}, "Alpine": {"name": "Alpine Linux"}}
 
 
 def refusal(family: str = "Debian", manager: str = "systemd") -> str:
@@ -15,7 +15,7 @@ def refusal(family: str = "Debian", manager: str = "systemd") -> str:
         "ansible_distribution_version": "13",
         "ansible_service_mgr": manager,
     }
-    return smarthost_info.refusal(facts, SYSTEMS)
+    return smarthost_info.refusal(facts, FAMILIES)
 
 
 @pytest.mark.parametrize("manager", ["systemd", "openrc", "launchd", "tini", "sh"])
