@@ -1,6 +1,6 @@
 """What the role finds on a host, and what a run would do there whatever the configuration says.
 
-Reads only. Runs on the managed host; the module `postfix`, which changes it, builds on this.
+Reads only. Runs on the managed host; what changes it goes by this.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import installation
+from ansible_collections.homelab.mail.plugins.module_utils._change import installation, route
 from ansible_collections.homelab.mail.plugins.module_utils._program import services
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ class Host:
             return 127, "", f"{argv[0]} is not installed"
         code, out, err = self.module.run_command([path, *argv[1:]], data=text, environ_update={"LC_ALL": "C"})
         return code, out, err
+
+    def value(self, name: str) -> str:
+        """A parameter, as Postfix reads it."""
+        return self.command("postconf", "-xh", name)[1].strip()
 
     # --- files ----------------------------------------------------------------------------------
 
@@ -159,6 +163,12 @@ class Host:
     def running(self) -> bool:
         """Whether the master daemon of this configuration runs, and not only until somebody logs out."""
         return self.installed and self.command("postfix", "status")[0] == 0 and self.manager.holds()
+
+    def has_stale_chroot(self) -> bool:
+        """Whether Postfix delivers from a chroot that knows other name servers, hosts or services than the host."""
+        if not self.installed or self.command("postconf", "-F", "-h", "smtp/unix/chroot")[1].strip() == "n":
+            return False
+        return route.is_stale(self.value("queue_directory"))
 
     def jobs(self, main_cf: str) -> dict[services.Job, dict[str, str]]:
         """What looks after the mail on this host, with the files that let it run: path -> text."""

@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
@@ -94,9 +94,9 @@ class Trial(NamedTuple):
     """A configuration to be tried."""
 
     main_cf: str
-    #: These two as for the module `postfix`.
-    tables: dict[str, str]
-    compiled: dict[str, str]
+    #: These two as for the module `smarthost_configuration`.
+    tables: Mapping[str, str]
+    compiled: Mapping[str, str]
     #: Where Postfix has its configuration now.
     directory: str
     #: The folder of postconf and sendmail.
@@ -206,7 +206,7 @@ class _Folder:
         # Postfix waits until a file is more than a second old.
         os.utime(path, (time.time() - 60,) * 2)
 
-    def put_tables(self, tables: dict[str, str], compiled: dict[str, str]) -> None:
+    def put_tables(self, tables: Mapping[str, str], compiled: Mapping[str, str]) -> None:
         """All tables; the logins stay empty, because nobody logs in here."""
         for name, text in {**tables, "sasl_passwd": ""}.items():
             self.put(os.path.join(self.tables, name), text)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils._program import queued, services, system
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, queued, services, system
 
 STATE = os.path.join(services.STATE, "retry.json")
 # What is remembered of a queue: if none of these has left, hardly any has.
@@ -69,7 +69,7 @@ def look(account: Mapping[str, Any], manager: services.NoManager, reached: Asked
     if new != memory:
         # What cannot be remembered is no reason to keep mail waiting.
         with contextlib.suppress(OSError):
-            system.replace(state, json.dumps(new))
+            files.replace(state, json.dumps(new))
     if action == NOTHING:
         return ""
     if action == ATTEMPT:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ansible_collections.homelab.mail.plugins.module_utils._program import files
+
 Run = Callable[..., tuple[int, str, str]]
 
 # Ours, beside Apple's job com.apple.postfix.master, which System Integrity Protection keeps as it is.
@@ -331,27 +333,26 @@ class Launchd(NoManager):
 
     note = ""
 
-    def _plist(self) -> bytes:
+    def _plist(self) -> str:
         _code, daemons, _err = self.run("postconf", "-xh", "daemon_directory")
         master = os.path.join(daemons.strip() or "/usr/libexec/postfix", "master")
         # Without an option, master stays in the foreground, where launchd watches it.
-        return plistlib.dumps(
-            {
-                "Label": LABEL,
-                "ProgramArguments": [master],
-                "RunAtLoad": True,
-                "KeepAlive": True,
-                # Deliveries under way end by themselves when master is started anew.
-                "AbandonProcessGroup": True,
-            }
-        )
+        job = {
+            "Label": LABEL,
+            "ProgramArguments": [master],
+            "RunAtLoad": True,
+            "KeepAlive": True,
+            # Deliveries under way end by themselves when master is started anew.
+            "AbandonProcessGroup": True,
+        }
+        return plistlib.dumps(job).decode()
 
     def _written(self) -> bool:
         try:
             status = os.lstat(PLIST)
-            with open(PLIST, "rb") as file:
+            with open(PLIST, encoding="utf-8") as file:
                 text = file.read()
-        except OSError:
+        except (OSError, ValueError):
             return False
         return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 0, 0o644) and text == self._plist()
 
@@ -368,7 +369,7 @@ class Launchd(NoManager):
             self.run("launchctl", "bootout", f"system/{LABEL}")
         # Only one master can run, be it started by hand or by Apple's job.
         self.run("postfix", "stop")
-        self._write()
+        files.replace(PLIST, self._plist())
         self.run("launchctl", "enable", f"system/{LABEL}")
         self._bootstrap(PLIST)
 
@@ -396,17 +397,6 @@ class Launchd(NoManager):
     def end_schedule(self, job: Job) -> None:
         self.run("launchctl", "bootout", f"system/{job.label}")
 
-    def _write(self) -> None:
-        new = PLIST + ".new"
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        with os.fdopen(handle, "wb") as file:
-            os.fchown(file.fileno(), 0, 0)
-            os.fchmod(file.fileno(), 0o644)
-            file.write(self._plist())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, PLIST)
-
     def stop(self) -> None:
         self.disable()
 
@@ -422,9 +412,7 @@ class Launchd(NoManager):
 
     def disable(self) -> None:
         self.run("launchctl", "bootout", f"system/{LABEL}")
-        for path in (PLIST, PLIST + ".new"):
-            if os.path.lexists(path):
-                os.unlink(path)
+        files.remove(PLIST)
 
     def log(self, mark: Mark) -> list[str]:
         start = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(mark.time))
