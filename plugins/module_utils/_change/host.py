@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import installation, route
-from ansible_collections.homelab.mail.plugins.module_utils._program import services
+from ansible_collections.homelab.mail.plugins.module_utils._change import installation
+from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, services
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -168,7 +168,7 @@ class Host:
         """Whether Postfix delivers from a chroot that knows other name servers, hosts or services than the host."""
         if not self.installed or self.command("postconf", "-F", "-h", "smtp/unix/chroot")[1].strip() == "n":
             return False
-        return route.is_stale(self.value("queue_directory"))
+        return chroot.is_renewed_by_a_start(self.value("queue_directory"))
 
     def jobs(self, main_cf: str) -> dict[services.Job, dict[str, str]]:
         """What looks after the mail on this host, with the files that let it run: path -> text."""

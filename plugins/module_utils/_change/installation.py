@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         configuration,
     )
     from ansible_collections.homelab.mail.plugins.module_utils._program import (  # noqa: F401 (packed, not used)
+        chroot,
         diagnosis,
         events,
         health,
@@ -43,8 +44,8 @@ MODULES = (
     *(
         f"{PROGRAM}.{name}"
         for name in (
-            "diagnosis", "events", "files", "health", "login", "queued", "replies", "retry", "services", "smarthost",
-            "system", "watch",
+            "chroot", "diagnosis", "events", "files", "health", "login", "queued", "replies", "retry", "services",
+            "smarthost", "system", "watch",
         )
     ),
 )  # fmt: skip
