@@ -14,7 +14,7 @@ import yaml
 from ansible.module_utils import distro
 from ansible.module_utils.common import sys_info
 from ansible.module_utils.facts.system import distribution
-from ansible_collections.homelab.mail.plugins.module_utils._program import services
+from ansible_collections.homelab.mail.plugins.module_utils._program import managers
 
 from tests import rendering
 
@@ -116,4 +116,4 @@ def test_every_family_that_has_a_file_is_named_and_the_other_way_round() -> None
     ],
 )
 def test_a_host_where_nobody_starts_services_is_told_from_one_with_a_service_manager(fact: str, manager: str) -> None:
-    assert services.known(fact) == manager
+    assert managers.known(fact) == manager

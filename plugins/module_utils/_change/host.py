@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import installation
-from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, services
+from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -53,7 +53,7 @@ class Host:
         self.original = os.path.join(self.folder, "original")
         self.watch_minutes = watch_minutes
         self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
-        self.manager = services.manager(service_manager, lambda *argv: self.command(*argv, check=False))
+        self.manager = managers.manager(service_manager, lambda *argv: self.command(*argv, check=False))
 
     def path(self, program: str, required: bool = True) -> str:
         """Where a program lies; empty where it is not there."""

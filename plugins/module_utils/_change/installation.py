@@ -27,12 +27,15 @@ if TYPE_CHECKING:
         diagnosis,
         events,
         health,
+        launchd,
         login,
+        managers,
         queued,
         replies,
         retry,
         smarthost,
         system,
+        systemd,
         watch,
     )
 
@@ -44,8 +47,8 @@ MODULES = (
     *(
         f"{PROGRAM}.{name}"
         for name in (
-            "chroot", "diagnosis", "events", "files", "health", "login", "queued", "replies", "retry", "services",
-            "smarthost", "system", "watch",
+            "chroot", "diagnosis", "events", "files", "health", "launchd", "login", "managers", "queued", "replies",
+            "retry", "services", "smarthost", "system", "systemd", "watch",
         )
     ),
 )  # fmt: skip
@@ -84,7 +87,7 @@ def put(outdated: Mapping[str, tuple[str, int]]) -> None:
         writer.replace(path, text, mode)
 
 
-def end(manager: services.NoManager, jobs: Iterable[services.Job]) -> None:
+def end(manager: services.ServiceManager, jobs: Iterable[services.Job]) -> None:
     """Stop the jobs and remove their files."""
     for job in jobs:
         manager.end_schedule(job)

@@ -57,7 +57,7 @@ def decide(
     return NOTHING, {}
 
 
-def look(account: Mapping[str, Any], manager: services.NoManager, reached: Asked, state: str = STATE) -> str:
+def look(account: Mapping[str, Any], manager: services.ServiceManager, reached: Asked, state: str = STATE) -> str:
     """Do what is to be done now; says what that was."""
     postqueue = shutil.which("postqueue", path=system.PATH)
     if postqueue is None:
