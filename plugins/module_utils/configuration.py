@@ -21,6 +21,9 @@ PLACEHOLDER = "@slot@"
 OWN_COMMENT = "# Managed by Ansible."
 CONFIG_DIRECTORY = "/etc/postfix"
 FOLDER = "smarthost"
+# There from before main.cf is replaced until Postfix has taken it: a run that finds it knows that one before was
+# killed in between, and that the daemon may still go by the old one.
+UNFINISHED = "unfinished"
 SLOTS = ("a", "b")
 LOGINS = "sasl_passwd"
 # Whom `smarthost watch` tells; whoever knows the addresses in it can write there.

@@ -151,7 +151,7 @@ from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.module_utils._change import host
-from ansible_collections.homelab.mail.plugins.module_utils._program import health, services, smarthost
+from ansible_collections.homelab.mail.plugins.module_utils._program import health, managers, services, smarthost
 
 # From when on a clock is off, and a CA bundle old.
 SKEW_SECONDS = 120
@@ -171,11 +171,11 @@ def gather(module: AnsibleModule) -> dict[str, Any]:
 def refusal(facts: Mapping[str, Any], families: Mapping[str, Any]) -> str:
     """Why the role cannot work on such a host, and what to do; empty where it can."""
     manager = facts["ansible_service_mgr"]
-    if facts["ansible_os_family"] not in families or manager in services.OTHERS:
+    if facts["ansible_os_family"] not in families or manager in managers.OTHERS:
         return (
             f"this host is {facts['ansible_distribution']} {facts['ansible_distribution_version']} with {manager}. "
             f"The role knows {', '.join(family['name'] for family in families.values())}, with "
-            f"{', '.join(services.MANAGERS)} or in a container with none of them."
+            f"{', '.join(managers.MANAGERS)} or in a container with none of them."
         )
     return ""
 
@@ -226,7 +226,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     packages, ca_file = family["packages"], family["ca_file"]
     here = host.Host(module, parameters["config_directory"], facts["ansible_service_mgr"], parameters["watch_minutes"])
     result: dict[str, Any] = {
-        "service_manager": services.known(facts["ansible_service_mgr"]),
+        "service_manager": managers.known(facts["ansible_service_mgr"]),
         "hostname": hostname,
         "origin": names.origin,
         "names": names.own,

@@ -14,7 +14,7 @@ import yaml
 from ansible.module_utils import distro
 from ansible.module_utils.common import sys_info
 from ansible.module_utils.facts.system import distribution
-from ansible_collections.homelab.mail.plugins.module_utils._program import services
+from ansible_collections.homelab.mail.plugins.module_utils._program import managers
 
 from tests import rendering
 
@@ -151,4 +151,4 @@ def test_what_the_tasks_do_for_a_family_is_in_its_file() -> None:
     ],
 )
 def test_a_host_where_nobody_starts_services_is_told_from_one_with_a_service_manager(fact: str, manager: str) -> None:
-    assert services.known(fact) == manager
+    assert managers.known(fact) == manager

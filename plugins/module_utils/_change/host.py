@@ -1,6 +1,6 @@
 """What the role finds on a host, and what a run would do there whatever the configuration says.
 
-Reads only. Runs on the managed host; the module `postfix`, which changes it, builds on this.
+Reads only. Runs on the managed host; what changes it goes by this.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import installation
-from ansible_collections.homelab.mail.plugins.module_utils._program import services
+from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -53,7 +53,7 @@ class Host:
         self.original = os.path.join(self.folder, "original")
         self.watch_minutes = watch_minutes
         self.installed = module.get_bin_path("postconf", opt_dirs=["/usr/sbin"]) is not None
-        self.manager = services.manager(service_manager, lambda *argv: self.command(*argv, check=False))
+        self.manager = managers.manager(service_manager, lambda *argv: self.command(*argv, check=False))
 
     def path(self, program: str, required: bool = True) -> str:
         """Where a program lies; empty where it is not there."""
@@ -66,6 +66,10 @@ class Host:
             return 127, "", f"{argv[0]} is not installed"
         code, out, err = self.module.run_command([path, *argv[1:]], data=text, environ_update={"LC_ALL": "C"})
         return code, out, err
+
+    def value(self, name: str) -> str:
+        """A parameter, as Postfix reads it."""
+        return self.command("postconf", "-xh", name)[1].strip()
 
     # --- files ----------------------------------------------------------------------------------
 
@@ -159,6 +163,12 @@ class Host:
     def running(self) -> bool:
         """Whether the master daemon of this configuration runs, and not only until somebody logs out."""
         return self.installed and self.command("postfix", "status")[0] == 0 and self.manager.holds()
+
+    def has_stale_chroot(self) -> bool:
+        """Whether Postfix delivers from a chroot that knows other name servers, hosts or services than the host."""
+        if not self.installed or self.command("postconf", "-F", "-h", "smtp/unix/chroot")[1].strip() == "n":
+            return False
+        return chroot.is_renewed_by_a_start(self.value("queue_directory"))
 
     def jobs(self, main_cf: str) -> dict[services.Job, dict[str, str]]:
         """What looks after the mail on this host, with the files that let it run: path -> text."""

@@ -10,8 +10,10 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.homelab.mail.plugins.module_utils._program import files as writer
 from ansible_collections.homelab.mail.plugins.module_utils._program import services
 
 if TYPE_CHECKING:
@@ -21,15 +23,19 @@ if TYPE_CHECKING:
         configuration,
     )
     from ansible_collections.homelab.mail.plugins.module_utils._program import (  # noqa: F401 (packed, not used)
+        chroot,
         diagnosis,
         events,
         health,
+        launchd,
         login,
+        managers,
         queued,
         replies,
         retry,
         smarthost,
         system,
+        systemd,
         watch,
     )
 
@@ -41,8 +47,8 @@ MODULES = (
     *(
         f"{PROGRAM}.{name}"
         for name in (
-            "diagnosis", "events", "health", "login", "queued", "replies", "retry", "services", "smarthost", "system",
-            "watch",
+            "chroot", "diagnosis", "events", "files", "health", "launchd", "login", "managers", "queued", "replies",
+            "retry", "services", "smarthost", "system", "systemd", "watch",
         )
     ),
 )  # fmt: skip
@@ -75,9 +81,22 @@ def files() -> dict[str, tuple[str, int]]:
     return {**modules, services.LAUNCHER: (launcher, 0o755)}
 
 
+def put(outdated: Mapping[str, tuple[str, int]]) -> None:
+    """Write these files of the program and of its jobs: path -> text and mode."""
+    for path, (text, mode) in outdated.items():
+        writer.replace(path, text, mode)
+
+
+def end(manager: services.ServiceManager, jobs: Iterable[services.Job]) -> None:
+    """Stop the jobs and remove their files."""
+    for job in jobs:
+        manager.end_schedule(job)
+        for path in manager.schedule(job):
+            writer.remove(path)
+
+
 def remove() -> None:
     """Take the program away."""
     for folder in (LIBRARY, services.STATE):
         shutil.rmtree(folder, ignore_errors=True)
-    if os.path.lexists(services.LAUNCHER):
-        os.unlink(services.LAUNCHER)
+    writer.remove(services.LAUNCHER)

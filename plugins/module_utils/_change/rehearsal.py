@@ -10,56 +10,26 @@ login (`route`). It is told no password. Runs on the managed host.
 from __future__ import annotations
 
 import glob
-import grp
 import os
-import pwd
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import route
+from ansible_collections.homelab.mail.plugins.module_utils._change import peers, route, second_postfix
+from ansible_collections.homelab.mail.plugins.module_utils._change.second_postfix import SECONDS, Folder
 
-# typing.Self is newer than the Python of some hosts.
-Itself = TypeVar("Itself", bound="_Background")
-
-SECONDS = 8
 PREFIX = "postfix-check-"
 RECIPIENT = "check@example.com"
 # Whose mail has to log in: outside TLS, because the relay here has no certificate, but by what holds inside.
 LOGIN = "check@example.org"
 
-# What a mail needs on its way out. Sockets in a folder of our own; nothing listens to a network.
-_MASTER_CF = """\
-pickup    unix  n  -  n  60     1  pickup
-smtpd     unix  n  -  n  -      1  smtpd
-cleanup   unix  n  -  n  -      0  cleanup
-qmgr      unix  n  -  n  300    1  qmgr
-tlsmgr    unix  -  -  n  1000?  1  tlsmgr
-rewrite   unix  -  -  n  -      -  trivial-rewrite
-bounce    unix  -  -  n  -      0  bounce
-defer     unix  -  -  n  -      0  bounce
-trace     unix  -  -  n  -      0  bounce
-proxymap  unix  -  -  n  -      -  proxymap
-anvil     unix  -  -  n  -      1  anvil
-smtp      unix  -  -  n  -      -  smtp
-login     unix  -  -  n  -      -  smtp -o smtp_tls_security_level=none -o smtp_tls_wrappermode=no
-    -o smtp_tls_policy_maps= -o smtp_sasl_password_maps=static:nobody:nothing
-    -o smtp_sasl_security_options=$smtp_sasl_tls_security_options
-relay     unix  -  -  n  -      -  smtp
-error     unix  -  -  n  -      -  error
-retry     unix  -  -  n  -      -  error
-scache    unix  -  -  n  -      1  scache
-tlsproxy  unix  -  -  n  -      0  tlsproxy
-"""
 # So that the mail takes this way, whatever ways the configuration has for others. Its maps for the way of a mail stay,
 # behind ours, because one that is not there keeps all mail waiting.
 _OWN = {
@@ -72,7 +42,6 @@ _OWN = {
 }
 # The users that Postfix runs as, and where its programs are, may be this host's own.
 _SYSTEM = ("mail_owner", "setgid_group", "daemon_directory")
-_QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace")
 # These follow from another complaint, or from the lines that were added here.
 _ECHOES = re.compile(
     r"overriding earlier|bad command startup|exit status|killed by signal|malformed response|problem talking"
@@ -94,9 +63,9 @@ class Trial(NamedTuple):
     """A configuration to be tried."""
 
     main_cf: str
-    #: These two as for the module `postfix`.
-    tables: dict[str, str]
-    compiled: dict[str, str]
+    #: These two as for the module `smarthost_configuration`.
+    tables: Mapping[str, str]
+    compiled: Mapping[str, str]
     #: Where Postfix has its configuration now.
     directory: str
     #: The folder of postconf and sendmail.
@@ -150,7 +119,7 @@ def _runtime_directory() -> str:
 def _attempt(trial: Trial) -> Rehearsed:
     base = tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_directory())
     try:
-        folder = _Folder(base, trial.programs)
+        folder = Folder(base, trial.programs)
         folder.main_cf = trial.main_cf.replace(configuration.PLACEHOLDER, folder.tables)
         folder.put("main.cf", folder.main_cf)
         for name in ("dynamicmaps.cf", "dynamicmaps.cf.d"):
@@ -162,77 +131,6 @@ def _attempt(trial: Trial) -> Rehearsed:
         shutil.rmtree(base, ignore_errors=True)
 
 
-class _Folder:
-    """A whole Postfix in one folder: configuration, queue, data."""
-
-    def __init__(self, base: str, programs: str) -> None:
-        self.base, self.programs, self.main_cf = base, programs, ""
-        self.configuration, self.tables = os.path.join(base, "c"), os.path.join(base, "t")
-        self.queue, self.data = os.path.join(base, "q"), os.path.join(base, "d")
-        self.log = self.queue + "/public/postlog"
-        self.environment = {
-            "PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LC_ALL": "C",
-            "MAIL_CONFIG": self.configuration,
-            # Where the daemons send their log, from Postfix 3.4 on.
-            "POSTLOG_SERVICE": self.log,
-            "POSTLOG_HOSTNAME": "check",
-        }
-        for path in (self.configuration, self.tables):
-            os.mkdir(path)
-            os.chmod(path, 0o755)
-        self.put("master.cf", _MASTER_CF)
-
-    def open(self, owner: str, group: str) -> None:
-        """Make queue and data, and let Postfix reach them."""
-        uid, gid = pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
-        for path in (self.queue, self.data, self.queue + "/pid"):
-            os.mkdir(path)
-            os.chmod(path, 0o755)
-        os.chown(self.data, uid, -1)
-        for name in _QUEUES:
-            os.mkdir(f"{self.queue}/{name}", 0o700)
-            os.chown(f"{self.queue}/{name}", uid, -1)
-        for name, mode in (("maildrop", 0o730), ("public", 0o710)):
-            os.mkdir(f"{self.queue}/{name}")
-            os.chown(f"{self.queue}/{name}", uid, gid)
-            os.chmod(f"{self.queue}/{name}", mode)
-        os.chmod(self.base, 0o755)
-
-    def put(self, name: str, text: str) -> None:
-        path = os.path.join(self.configuration, name)
-        with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
-        # Postfix waits until a file is more than a second old.
-        os.utime(path, (time.time() - 60,) * 2)
-
-    def put_tables(self, tables: dict[str, str], compiled: dict[str, str]) -> None:
-        """All tables; the logins stay empty, because nobody logs in here."""
-        for name, text in {**tables, "sasl_passwd": ""}.items():
-            self.put(os.path.join(self.tables, name), text)
-            if name in compiled:
-                self.run("postmap", f"{compiled[name]}:{os.path.join(self.tables, name)}")
-
-    def run(self, program: str, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [os.path.join(self.programs, program), *arguments],
-            env=self.environment, input=text, capture_output=True, text=True, timeout=SECONDS, check=False,
-        )  # fmt: skip
-
-    def reason(self, recipient: str) -> str:
-        """Why the mail to a recipient waits, as soon as Postfix has said so."""
-        for path in glob.glob(f"{self.queue}/defer/**", recursive=True):
-            with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-                if found := route.reason(file.read(), recipient):
-                    return found
-        return ""
-
-    def ask(self, *names: str) -> tuple[list[str], list[str]]:
-        """Values of the configuration that is rehearsed, and what postconf complained of."""
-        done = self.run("postconf", "-x", "-h", *names)
-        return done.stdout.splitlines(), done.stderr.splitlines()
-
-
 _ASKED = (
     *_SYSTEM, "smtp_tls_wrappermode", "inet_protocols", "default_transport", "relayhost", "smtp_sasl_auth_enable",
     "smtp_sasl_mechanism_filter", "queue_directory",
@@ -240,7 +138,7 @@ _ASKED = (
 _UNKNOWN_USER = "mail_owner or setgid_group: "
 
 
-def _send(folder: _Folder, trial: Trial) -> Rehearsed:
+def _send(folder: Folder, trial: Trial) -> Rehearsed:
     """Send a mail as far as it gets."""
     values, complaints = folder.ask(*_ASKED)
     if len(values) < len(_ASKED):
@@ -255,11 +153,11 @@ def _send(folder: _Folder, trial: Trial) -> Rehearsed:
         route.copy_chroot(live, folder.queue)
     family, address = (socket.AF_INET6, "::1") if protocols == "ipv6" else (socket.AF_INET, "127.0.0.1")
     with ExitStack() as opened:
-        log = opened.enter_context(_Log(folder.log))
-        relays = {RECIPIENT: opened.enter_context(_Relay(family, address, wrapped == "yes"))}
+        log = opened.enter_context(peers.Log(folder.log))
+        relays = {RECIPIENT: opened.enter_context(peers.Relay(family, address, wrapped == "yes"))}
         ways[RECIPIENT] = f"smtp:[{address}]:{relays[RECIPIENT].port}"
         if logs_in == "yes":
-            relays[LOGIN] = opened.enter_context(_Relay(family, address, wrapped=False, offers="AUTH PLAIN LOGIN"))
+            relays[LOGIN] = opened.enter_context(peers.Relay(family, address, wrapped=False, offers="AUTH PLAIN LOGIN"))
             ways[LOGIN] = f"login:[{address}]:{relays[LOGIN].port}"
         folder.put("main.cf", _on_its_way(folder, ways))
         answer, said, lines = _deliver(folder, daemons, log, ways, relays)
@@ -279,11 +177,11 @@ def _send(folder: _Folder, trial: Trial) -> Rehearsed:
 
 
 def _deliver(
-    folder: _Folder, daemons: str, log: _Log, ways: dict[str, str], relays: dict[str, _Relay]
+    folder: Folder, daemons: str, log: peers.Log, ways: dict[str, str], relays: dict[str, peers.Relay]
 ) -> tuple[str, list[str], list[str]]:
     """Let Postfix take a mail to its relays; what smtpd answered where that is a fault, what sendmail said, the log."""
     answer, said = "", ""
-    with _master(folder, daemons) as master:
+    with second_postfix.master(folder, daemons) as master:
         end = time.monotonic() + SECONDS
 
         def alive() -> bool:
@@ -297,8 +195,8 @@ def _deliver(
         if alive():
             arguments = ("-C", folder.configuration, "-i", "-f", "root", *ways)
             said = folder.run("sendmail", *arguments, text="Subject: check\n\n").stderr
-            answer = _hand_in(folder.queue + "/public/smtpd")
-        while alive() and not log.complaints("fatal|panic|error") and not all(map(arrived, ways)):
+            answer = peers.hand_in(folder.queue + "/public/smtpd", RECIPIENT)
+        while alive() and not _complaints(log.lines, "fatal|panic|error") and not all(map(arrived, ways)):
             time.sleep(0.01)
         for relay in relays.values():
             # Postfix may have said how it ended before the relay was quick enough to know.
@@ -313,7 +211,7 @@ def _deliver(
         return answer, said.splitlines(), list(log.lines)
 
 
-def _ways(folder: _Folder, trial: Trial, transport: str, relayhost: str) -> dict[str, str]:
+def _ways(folder: Folder, trial: Trial, transport: str, relayhost: str) -> dict[str, str]:
     """The way to the real relay, with what it needs; none where mail does not leave by one relay."""
     name, _colon, nexthop = transport.partition(":")
     lines = folder.run("postconf", "-c", trial.directory, "-M", f"{name}/unix").stdout.strip()
@@ -322,140 +220,17 @@ def _ways(folder: _Folder, trial: Trial, transport: str, relayhost: str) -> dict
         return {}
     folder.put(os.path.join(folder.tables, "route_replies"), route.REPLIES)
     # Where master.cf has none, Postfix will say so.
-    folder.put("master.cf", f"{_MASTER_CF}{service}\n")
+    folder.put("master.cf", f"{second_postfix.MASTER_CF}{service}\n")
     return {route.RECIPIENT: f"{route.SERVICE}:{nexthop}"}
 
 
-def _on_its_way(folder: _Folder, ways: dict[str, str]) -> str:
+def _on_its_way(folder: Folder, ways: dict[str, str]) -> str:
     """The main.cf of a folder with the ways of these recipients, each parameter once, or else Postfix complains."""
     values = configuration.parse_main_cf(folder.main_cf)
     own = ", ".join(f"{{ {recipient} = {way} }}" for recipient, way in ways.items())
     values.update(_OWN, queue_directory=folder.queue, data_directory=folder.data)
     values["transport_maps"] = f"inline:{{ {own} }}, {values.get('transport_maps', '')}".rstrip(", ")
     return "".join(f"{name} = {value}\n" for name, value in values.items())
-
-
-@contextmanager
-def _master(folder: _Folder, daemons: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The master daemon, which ends by itself if nobody is left to end it."""
-    master = subprocess.Popen(
-        [f"{daemons}/master", "-d", "-c", folder.configuration, "-e", str(SECONDS + 5)],
-        env=folder.environment, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield master
-    finally:
-        # The group: daemons that master has started would otherwise live on for a while.
-        with suppress(ProcessLookupError):
-            os.killpg(master.pid, signal.SIGTERM)
-        try:
-            master.wait(3)
-        except subprocess.TimeoutExpired:
-            os.killpg(master.pid, signal.SIGKILL)
-            master.wait()
-
-
-class _Background:
-    """A thread that goes on until the block is left, and sees that within a moment."""
-
-    def __init__(self, own: socket.socket) -> None:
-        self._socket = own
-        self._socket.settimeout(0.1)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def __enter__(self: Itself) -> Itself:
-        return self
-
-    def __exit__(self, *_reason: object) -> None:
-        self._closing.set()
-        self._thread.join()
-        self._socket.close()
-
-    def _work(self) -> None:
-        while not self._closing.is_set():
-            with suppress(socket.timeout, OSError):
-                self.step()
-
-    def step(self) -> None:
-        """What is done over and over."""
-        raise NotImplementedError
-
-
-class _Log(_Background):
-    """What the daemons say, read as they say it."""
-
-    def __init__(self, path: str) -> None:
-        self.lines: list[str] = []
-        own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        own.bind(path)
-        os.chmod(path, 0o666)
-        super().__init__(own)
-
-    def step(self) -> None:
-        self.lines.append(self._socket.recv(8192).decode(errors="replace").strip())
-
-    def complaints(self, kinds: str) -> list[str]:
-        """The lines of these kinds."""
-        return _complaints(self.lines, kinds)
-
-
-class _Relay(_Background):
-    """A relay that goes away as soon as somebody begins TLS with it, or logs in where it offers that."""
-
-    def __init__(self, family: socket.AddressFamily, address: str, wrapped: bool, offers: str = "STARTTLS") -> None:
-        self.reached = threading.Event()
-        self._offers = offers.encode()
-        self._wrapped = wrapped
-        own = socket.socket(family)
-        own.bind((address, 0))
-        own.listen(5)
-        self.port: int = own.getsockname()[1]
-        super().__init__(own)
-
-    def step(self) -> None:
-        peer, _address = self._socket.accept()
-        with peer, peer.makefile("rb") as stream:
-            peer.settimeout(3)
-            if not self._wrapped:
-                peer.sendall(b"220 check ESMTP\r\n")
-            while True:
-                if stream.peek(1)[:1] == b"\x16":
-                    self.reached.set()
-                    return
-                verb = stream.readline()[:4].upper()
-                if verb == b"EHLO":
-                    peer.sendall(b"250-check\r\n250 " + self._offers + b"\r\n")
-                elif verb == b"STAR":
-                    peer.sendall(b"220 go ahead\r\n")
-                else:
-                    # Without TLS, where a level below encrypt allows that.
-                    if verb == (b"AUTH" if self._offers.startswith(b"AUTH") else b"MAIL"):
-                        self.reached.set()
-                    return
-
-
-def _hand_in(path: str) -> str:
-    """Name a recipient to smtpd, over its socket; says how it answers where its configuration is at fault."""
-    try:
-        with socket.socket(socket.AF_UNIX) as session:
-            session.settimeout(3)
-            session.connect(path)
-            with session.makefile("rb") as replies:
-                for line in ("", "EHLO localhost", "MAIL FROM:<root>", f"RCPT TO:<{RECIPIENT}>", "QUIT"):
-                    if line:
-                        session.sendall(line.encode() + b"\r\n")
-                    reply = replies.readline()
-                    while reply[3:4] == b"-":
-                        reply = replies.readline()
-                    if not reply or re.match(rb"421|4\d\d 4\.3\.[05]", reply):
-                        said = reply.decode(errors="replace").strip() or "nothing"
-                        return f"smtpd answers {line or 'a connection'} with {said}"
-    except OSError as error:
-        return f"smtpd does not answer: {error}"
-    return ""
 
 
 def _complaints(lines: list[str], kinds: str) -> list[str]:

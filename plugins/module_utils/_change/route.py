@@ -14,6 +14,8 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.homelab.mail.plugins.module_utils._program import chroot
+
 SERVICE = "route"
 RECIPIENT = "check@example.net"
 # What a server says after EHLO, for `smtp_reply_filter`: where it asks for no login, Postfix would
@@ -38,9 +40,6 @@ _OPTIONS = (
     "syslog_name={name}",
 )
 
-# What Debian copies into the queue directory whenever Postfix starts, for daemons in a chroot.
-COPIER = "/usr/lib/postfix/configure-instance.sh"
-_COPIES = ("localtime", "services", "resolv.conf", "hosts", "host.conf", "nsswitch.conf", "nss_mdns.config")
 _LIBRARIES = ("lib/*/lib{}*.so*", "lib/lib{}*.so*")
 
 
@@ -67,21 +66,10 @@ def copy_chroot(live: str, copy: str) -> None:
     """Give a queue directory what a chroot in the other one has, with the content of its next start."""
     for name in _files(live):
         # Only where the next start copies it anew.
-        source = f"/{name}" if os.path.exists(COPIER) and os.path.isfile(f"/{name}") else f"{live}/{name}"
+        source = f"/{name}" if os.path.exists(chroot.COPIER) and os.path.isfile(f"/{name}") else f"{live}/{name}"
         os.makedirs(os.path.dirname(f"{copy}/{name}"), mode=0o755, exist_ok=True)
         shutil.copyfile(source, f"{copy}/{name}")
         os.chmod(f"{copy}/{name}", 0o755 if name.startswith("lib") else 0o644)
-
-
-def is_stale(live: str) -> bool:
-    """Whether a start of Postfix would change what daemons in a chroot know of networks and names."""
-    if not os.path.exists(COPIER):
-        return False
-    for name in _COPIES:
-        there = f"/etc/{name}"
-        if os.path.isfile(there) and _content(there) != _content(f"{live}/etc/{name}"):
-            return True
-    return False
 
 
 def _files(live: str) -> list[str]:
@@ -89,19 +77,11 @@ def _files(live: str) -> list[str]:
     patterns = ["etc/*", *(pattern.format("*") for pattern in _LIBRARIES)]
     found = {os.path.relpath(path, live) for pattern in patterns for path in glob.glob(f"{live}/{pattern}")}
     found = {name for name in found if os.path.isfile(f"{live}/{name}")}
-    if os.path.exists(COPIER):
-        found |= {f"etc/{name}" for name in _COPIES if os.path.isfile(f"/etc/{name}")}
+    if os.path.exists(chroot.COPIER):
+        found |= {f"etc/{name}" for name in chroot.COPIES if os.path.isfile(f"/etc/{name}")}
         for kind in ("gcc_s", "nss", "resolv"):
             found |= {path[1:] for pattern in _LIBRARIES for path in glob.glob("/" + pattern.format(kind))}
     return sorted(found)
-
-
-def _content(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return None
 
 
 # --- how it ended -------------------------------------------------------------------------------------

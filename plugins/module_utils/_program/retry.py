@@ -6,7 +6,6 @@ Standard library only. `smarthost retry` runs it on the managed host, every half
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils._program import queued, services, system
+from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, files, queued, services, system
 
 STATE = os.path.join(services.STATE, "retry.json")
 # What is remembered of a queue: if none of these has left, hardly any has.
@@ -58,18 +57,18 @@ def decide(
     return NOTHING, {}
 
 
-def look(account: Mapping[str, Any], manager: services.NoManager, reached: Asked, state: str = STATE) -> str:
+def look(account: Mapping[str, Any], manager: services.ServiceManager, reached: Asked, state: str = STATE) -> str:
     """Do what is to be done now; says what that was."""
     postqueue = shutil.which("postqueue", path=system.PATH)
     if postqueue is None:
         return ""
     memory = remembered(state)
     waiting = _waiting(postqueue, account["host"], enough=0 if memory else MOST)
-    action, new = decide(memory, waiting, time.time(), reached, lambda: bool(stale_copies()))
+    action, new = decide(memory, waiting, time.time(), reached, _has_stale_chroot)
     if new != memory:
         # What cannot be remembered is no reason to keep mail waiting.
         with contextlib.suppress(OSError):
-            system.replace(state, json.dumps(new))
+            files.replace(state, json.dumps(new))
     if action == NOTHING:
         return ""
     if action == ATTEMPT:
@@ -107,16 +106,8 @@ def remembered(state: str = STATE) -> Memory:
     return found if isinstance(found, dict) else {}
 
 
-def stale_copies() -> list[str]:
-    """The files of /etc whose copies in Postfix's chroot are of another day."""
-    copies = os.path.join(system.values("queue_directory").get("queue_directory") or "/nowhere", "etc")
-    found = []
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(copies):
-            original = os.path.join("/etc", entry.name)
-            if entry.is_file() and os.path.isfile(original) and not filecmp.cmp(entry.path, original, shallow=False):
-                found.append(entry.path)
-    return sorted(found)
+def _has_stale_chroot() -> bool:
+    return bool(chroot.stale_copies(system.values("queue_directory").get("queue_directory") or "/nowhere"))
 
 
 def unreached(memory: Memory, host: str) -> str:

@@ -19,6 +19,7 @@ from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._program import (
     events,
     health,
+    managers,
     queued,
     retry,
     services,
@@ -51,7 +52,7 @@ def status(secret: str | None = None) -> dict[str, Any]:
     parameters = system.values("inet_interfaces", "relayhost", "myhostname", "maillog_file")
     answers = system.listening(parameters.get("inet_interfaces", ""))
     up = [address for address, greeting in answers.items() if greeting.startswith("220")]
-    manager = services.manager(ours.get("service_manager", ""), system.run, parameters.get("maillog_file", ""))
+    manager = managers.manager(ours.get("service_manager", ""), system.run, parameters.get("maillog_file", ""))
     result.update({
         "host": parameters.get("myhostname", ""),
         "provider": ours.get("name", ""),
@@ -70,7 +71,7 @@ def status(secret: str | None = None) -> dict[str, Any]:
     return hidden
 
 
-def logged(manager: services.NoManager, ours: dict[str, Any], now: float) -> dict[str, Any]:
+def logged(manager: services.ServiceManager, ours: dict[str, Any], now: float) -> dict[str, Any]:
     """What the log says: the last delivery, the last failure, and what was lost within a day."""
     since, said, provider = now - services.LOSS_SECONDS, manager.losses(), ours.get("provider")
     recent, notices = manager.recent(), events.notices(said)
@@ -104,7 +105,7 @@ def _send_test(to: str, seconds: float) -> dict[str, Any]:
     from email.utils import formatdate, make_msgid
 
     ours = system.settings()
-    manager = services.manager(ours.get("service_manager", ""), system.run)
+    manager = managers.manager(ours.get("service_manager", ""), system.run)
     parameters = system.values("inet_interfaces", "myhostname", "myorigin")
     mark = manager.mark()
     end = time.monotonic() + seconds
@@ -365,7 +366,7 @@ def _retry(_given: argparse.Namespace) -> int:
         return 2
     account = relay_account(system.values(*RELAY))
     if account:
-        manager = services.manager(system.settings().get("service_manager", ""), system.run)
+        manager = managers.manager(system.settings().get("service_manager", ""), system.run)
         said = retry.look(account, manager, lambda: login.answers(account))
         if said:
             print(said)

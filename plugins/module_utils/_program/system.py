@@ -65,15 +65,3 @@ def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
         except OSError as error:
             found[address] = error.strerror or str(error)
     return found
-
-
-def replace(path: str, text: str) -> None:
-    """Write a file that nobody ever sees half of."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    # The module tempfile takes long to load. A name that is taken already is not opened.
-    new = f"{path}.{os.urandom(8).hex()}"
-    with open(new, "x", encoding="utf-8") as file:
-        file.write(text)
-        # By the handle: others may write in the folder, and put something else behind the name.
-        os.fchmod(file.fileno(), 0o644)
-    os.replace(new, path)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils._program import health, services, system
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, health, services
 
 STATE = os.path.join(services.STATE, "watch.json")
 TEXTFILE = "smarthost.prom"
@@ -81,6 +81,14 @@ def metrics(found: Mapping[str, Any]) -> str:
     return "".join(f"# HELP {name} {text}\n# TYPE {name} gauge\n{name} {value}\n" for name, text, value in rows)
 
 
+def textfile(ways: str) -> str:
+    """The file that a watch with these settings writes for node_exporter; empty where there is none."""
+    # Anything may stand in them.
+    with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError):
+        return os.path.join(json.loads(ways or "{}")["textfile"], TEXTFILE)
+    return ""
+
+
 def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE) -> list[str]:
     """Tell of a change; returns what could not be told, which the next run tries again."""
     told: dict[str, bool] = {}
@@ -97,12 +105,12 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
             else:
                 told[way] = news.broken
     if told != before:
-        system.replace(state, json.dumps(told))
+        files.replace(state, json.dumps(told))
     alive = ping(ways, news.broken)
     if alive:
         untold.append(_call(alive))
     if ways.get("textfile"):
-        system.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
+        files.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
     return [reason for reason in untold if reason]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils._change import route
+from ansible_collections.homelab.mail.plugins.module_utils._program import chroot
 
 ACCOUNT = {"host": "smtp.example.net"}
 NO_MECHANISM = (
@@ -109,14 +110,14 @@ def test_a_chroot_gets_what_the_next_start_would_give_it(tmp_path: Path, monkeyp
     (live / "etc").mkdir(parents=True)
     (live / "etc/hosts").write_text("old")
     (live / "etc/own").write_text("own")
-    monkeypatch.setattr(route, "COPIER", "/nowhere")
+    monkeypatch.setattr(chroot, "COPIER", "/nowhere")
     route.copy_chroot(str(live), str(copy))
     assert (copy / "etc/hosts").read_text() == "old"
-    assert not route.is_stale(str(live))
+    assert not chroot.is_renewed_by_a_start(str(live))
     # Where each start copies anew.
-    monkeypatch.setattr(route, "COPIER", __file__)
+    monkeypatch.setattr(chroot, "COPIER", __file__)
     route.copy_chroot(str(live), str(copy))
     assert (copy / "etc/hosts").read_bytes() == Path("/etc/hosts").read_bytes()
     assert (copy / "etc/own").read_text() == "own"
-    assert route.is_stale(str(live))
-    assert not route.is_stale(str(copy))
+    assert chroot.is_renewed_by_a_start(str(live))
+    assert not chroot.is_renewed_by_a_start(str(copy))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils._program import events, services
+from ansible_collections.homelab.mail.plugins.module_utils._program import events, managers
 
 NOW = 1795255200.0
 TO = "you@example.com"
@@ -42,7 +42,7 @@ def lost(*lines: str, recent: tuple[str, ...] = ()) -> list[dict[str, Any]]:
 
 
 def test_deliveries_are_read_from_the_journal() -> None:
-    manager = services.manager("systemd", lambda *argv: (0, "" if argv[0] == "postconf" else "\n".join(LINES), ""))
+    manager = managers.manager("systemd", lambda *argv: (0, "" if argv[0] == "postconf" else "\n".join(LINES), ""))
     sent, deferred = events.deliveries(manager.recent())
     assert (sent["time"], sent["to"], sent["orig_to"], sent["status"]) == (NOW, TO, "root", "sent")
     assert (sent["dsn"], sent["said"]) == ("2.0.0", "250 2.0.0 Ok: queued as 9A")
@@ -53,7 +53,7 @@ def test_deliveries_are_read_from_the_journal() -> None:
 def test_deliveries_are_read_from_a_log_file(tmp_path: Path, name: str) -> None:
     log = tmp_path / "mail.log"
     log.write_text("\n".join(reversed([line.partition(" ")[2] for line in LINES])))
-    manager = services.manager(name, lambda *argv: (0, f"{log}\n", ""))
+    manager = managers.manager(name, lambda *argv: (0, f"{log}\n", ""))
     assert [delivery["status"] for delivery in events.deliveries(manager.recent())] == ["sent", "deferred"]
 
 
@@ -64,7 +64,7 @@ def test_a_loss_is_found_in_a_log_that_was_put_aside_today(tmp_path: Path) -> No
         file.write(attempt("AAAAAA", "bounced"))
     (tmp_path / "mail.log.3").write_text(attempt("999999", "bounced"))
     os.utime(tmp_path / "mail.log.3", (0, time.time() - 90000))
-    manager = services.manager("openrc", lambda *argv: (0, f"{tmp_path}/mail.log\n", ""))
+    manager = managers.manager("openrc", lambda *argv: (0, f"{tmp_path}/mail.log\n", ""))
     assert {mail["id"] for mail in events.deliveries(manager.losses())} == {"AAAAAA", "BBBBBB"}
 
 
@@ -74,7 +74,7 @@ def test_a_journal_that_cannot_search_is_read() -> None:
             return 1, "", "Compiled without pattern matching support"
         return 0, attempt("AAAAAA", "bounced") if argv[0] == "journalctl" else "", ""
 
-    assert len(services.manager("systemd", run).losses()) == 2
+    assert len(managers.manager("systemd", run).losses()) == 2
 
 
 def test_what_a_server_says_is_not_taken_for_the_log_itself() -> None:

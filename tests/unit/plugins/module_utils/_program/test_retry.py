@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import filecmp
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils._program import retry, system
+from ansible_collections.homelab.mail.plugins.module_utils._program import retry
 
 AWAY = "connect to smtp.fastmail.com[1.2.3.4]:465: Connection refused"
 LOOK_SECONDS = 30
@@ -144,17 +143,3 @@ def test_a_memory_that_is_damaged_is_none(tmp_path: Path, text: str | None) -> N
     if text is not None:
         path.write_text(text)
     assert retry.remembered(str(path)) == {}
-
-
-def test_copies_are_compared_with_what_they_are_copies_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copies = tmp_path / "etc"
-    copies.mkdir()
-    (copies / "hosts").write_bytes(Path("/etc/hosts").read_bytes())
-    (copies / "not-in-etc").write_text("x")
-    monkeypatch.setattr(system, "values", lambda *names: {"queue_directory": str(tmp_path)})
-    assert retry.stale_copies() == []
-    (copies / "hosts").write_text("192.0.2.1 smtp.fastmail.com\n")
-    filecmp.clear_cache()
-    assert retry.stale_copies() == [str(copies / "hosts")]
-    monkeypatch.setattr(system, "values", lambda *names: {"queue_directory": "/not/there"})
-    assert retry.stale_copies() == []

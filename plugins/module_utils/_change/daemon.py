@@ -1,0 +1,135 @@
+"""Postfix, started anew or told to read its configuration again, and seen to answer. Runs on the managed host."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
+from ansible_collections.homelab.mail.plugins.module_utils._program import services
+
+if TYPE_CHECKING:
+    from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
+
+# How long a daemon may take to answer, and how long to be there at all.
+GREETING_SECONDS = 15
+STARTING_SECONDS = 3
+QUIET_SECONDS = 5
+
+
+def take(host: Host, restart: bool) -> None:
+    """Make the daemon take the configuration, and see that it did."""
+    mark = host.manager.mark()
+    if restart:
+        start(host)
+    else:
+        _reload(host)
+    _wait_for_greeting(host, mark)
+
+
+def start(host: Host) -> None:
+    """Start Postfix, anew where it runs."""
+    _await_deliveries(host)
+    mark = host.manager.mark()
+    try:
+        host.manager.restart()
+    except services.ServiceError as error:
+        raise Refused(f"Postfix does not start. {_last_words(host, mark) or error}") from error
+
+
+def _reload(host: Host) -> None:
+    """Let Postfix read its configuration again; mail under way goes on."""
+    code, _out, err = host.command("postfix", "reload")
+    if code != 0:
+        raise Refused(f"Postfix does not reload: {err.strip()}")
+
+
+def _await_deliveries(host: Host) -> None:
+    """Let no mail be under way: a restart cuts that off, and a mail whose reply is lost is sent again.
+
+    The queue manager pauses, so that no more set out; not for long, whatever becomes of this run.
+    """
+    managers = [pid for pid, name in _daemons(host) if name == "qmgr"]
+    if not managers:
+        return
+    pause = f"kill -STOP {' '.join(managers)}; sleep {QUIET_SECONDS + 2}; kill -CONT {' '.join(managers)}"
+    subprocess.Popen(
+        ["/bin/sh", "-c", pause],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + QUIET_SECONDS
+    time.sleep(0.2)
+    # A connection that is kept for the next mail is tlsproxy's.
+    clients = ("smtp", "tlsproxy")
+    while time.monotonic() < end and any(_is_connected(host, pid) for pid, name in _daemons(host) if name in clients):
+        time.sleep(0.1)
+
+
+def _daemons(host: Host) -> list[tuple[str, str]]:
+    """Process number and name of what the master daemon has started; nothing where /proc does not tell."""
+    found = []
+    master = host.read(os.path.join(host.value("queue_directory"), "pid", "master.pid")).strip()
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        with suppress(OSError):
+            status = re.match(r"(\d+) \((.*)\) \S (\d+)", host.read(path))
+            if status and status.group(3) == master:
+                found.append((status.group(1), status.group(2)))
+    return found
+
+
+def _is_connected(host: Host, pid: str) -> bool:
+    """Whether a process has a connection to a server."""
+    connected = set()
+    for table in ("tcp", "tcp6"):
+        # State 01 is an established connection; the tenth field names its socket.
+        rows = (line.split() for line in host.read(f"/proc/{pid}/net/{table}").splitlines())
+        connected |= {f"socket:[{row[9]}]" for row in rows if row[3] == "01"}
+    with suppress(OSError):
+        return any(os.readlink(path) in connected for path in glob.glob(f"/proc/{pid}/fd/*"))
+    return False
+
+
+def _wait_for_greeting(host: Host, mark: services.Mark) -> None:
+    """A daemon that is up answers on loopback; one that only seems to be does not."""
+    begun = time.monotonic()
+    reason = ""
+    while time.monotonic() < begun + GREETING_SECONDS:
+        for address in _listening_addresses(host):
+            try:
+                with socket.create_connection((address, 25), timeout=5) as connection:
+                    greeting = connection.recv(512)
+                    connection.sendall(b"QUIT\r\n")
+                # Another program may have the port: ask Postfix itself as well.
+                if greeting.startswith(b"220") and host.running():
+                    return
+                reason = f"{address} port 25 answers {greeting[:80]!r}"
+            except OSError as error:
+                reason = reason or f"{address} port 25: {error}"
+        if time.monotonic() > begun + STARTING_SECONDS and not host.running():
+            break
+        time.sleep(0.2)
+    raise Refused(f"Postfix does not answer ({reason}). {_last_words(host, mark)}".rstrip())
+
+
+def _listening_addresses(host: Host) -> list[str]:
+    """Where this Postfix answers; loopback unless it was given other addresses alone."""
+    interfaces = host.value("inet_interfaces")
+    named = re.findall(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*", interfaces)
+    everywhere = re.search(r"\b(all|loopback-only|localhost)\b", interfaces) or not named
+    return ["127.0.0.1", "::1"] if everywhere else named
+
+
+def _last_words(host: Host, mark: services.Mark) -> str:
+    """What Postfix and its unit complained of since then."""
+    complaints = (line for line in host.manager.log(mark) if re.search(r"fatal|error|warning", line))
+    words = [re.sub(r"^(?:.*\s)?post\w+(?:/[\w/-]+)?(?:\[\d+\])?: ", "", line) for line in complaints]
+    return "It said: " + " / ".join(dict.fromkeys(words)) if words else ""

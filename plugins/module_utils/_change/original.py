@@ -1,0 +1,234 @@
+"""What was found on a host before the role, kept as one record, and given back. Runs on the managed host.
+
+The record lies beside the role's tables: main.cf, its password tables, and in `found.json` how Postfix ran, what the
+role has installed and what it has added to master.cf.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._change import daemon, errors, installation, waiting
+from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, watch
+
+if TYPE_CHECKING:
+    from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
+    from ansible_collections.homelab.mail.plugins.module_utils._change.plan import Plan
+
+
+class Original:
+    """The record of a host."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.folder = host.original
+        self._new = self.folder + ".new"
+        self._path = os.path.join(self.folder, "found.json")
+
+    def found(self) -> dict[str, Any]:
+        """How the host was found; empty where that was not written down."""
+        found: dict[str, Any] = json.loads(self.host.read(self._path) or "{}")
+        return found
+
+    def main_cf(self) -> str:
+        """The main.cf from before."""
+        return self.host.read(os.path.join(self.folder, "main.cf"))
+
+    def keep(self, plan: Plan, installed: Sequence[str]) -> None:
+        """Keep what was here before the role, once."""
+        ours = configuration.slot_in_use(plan.before, self.host.directory) is not None
+        if not plan.before or ours or os.path.exists(self._path):
+            return
+        # Whole or not at all: absent would trust half of it.
+        for path in (self.folder, self._new):
+            shutil.rmtree(path, ignore_errors=True)
+        files.own_folder(self._new, 0o700)
+        found = {
+            "running": plan.found.running,
+            "enabled": self.host.manager.enabled() and not plan.fresh,
+            "installed": list(installed) or (["postfix"] if plan.fresh else []),
+            "mode": os.stat(self.host.main_cf).st_mode & 0o7777,
+            "password_tables": [],
+        }
+        files.write(os.path.join(self._new, "main.cf"), plan.before, 0o600)
+        files.write(os.path.join(self._new, "found.json"), json.dumps(found), 0o600)
+        os.rename(self._new, self.folder)
+        files.sync(self.host.folder)
+
+    def forget(self) -> None:
+        """Remove the record, of a change that did not come to pass; and the role's folder, if nothing else is in it."""
+        for path in (self.folder, self._new):
+            files.remove(path)
+        with suppress(OSError):
+            os.rmdir(self.host.folder)
+
+    def add_services(self, names: Iterable[str]) -> None:
+        """Note what the role adds to master.cf."""
+        found = self.found()
+        if found:
+            self._write({**found, "services": sorted({*found.get("services", []), *names})})
+
+    def _write(self, found: dict[str, Any]) -> None:
+        files.replace(self._path, json.dumps(found), 0o600)
+
+    def bring_along(self) -> None:
+        """If somebody has made the role's folder a link, what was there before the role comes back from behind it."""
+        if not os.path.islink(self.host.folder) or not os.path.isfile(self._path):
+            return
+        behind = os.path.realpath(self.folder)
+        os.unlink(self.host.folder)
+        os.mkdir(self.host.folder)
+        os.mkdir(self.folder, 0o700)
+        for name in self.host.names(behind):
+            files.write(os.path.join(self.folder, name), self.host.read(os.path.join(behind, name)), 0o600)
+
+    def close(self) -> None:
+        """Let only root read it, and nothing be in it that was left half-written."""
+        if os.path.isdir(self.folder):
+            os.chmod(self.folder, 0o700)
+            for path in (os.path.join(self.folder, name) for name in self.host.names(self.folder)):
+                if os.path.basename(path).startswith("."):
+                    files.remove(path)
+                else:
+                    os.chmod(path, 0o600)
+
+    # --- password tables ------------------------------------------------------------------------
+
+    def move_secrets_away(self) -> None:
+        """Take the password tables of the main.cf from before out of reach: only root's copy stays.
+
+        Not earlier than the new configuration runs, because the old one would need them.
+        """
+        found = self.found()
+        maps = configuration.parse_main_cf(self.main_cf()).get("smtp_sasl_password_maps", "")
+        for path in configuration.table_files(maps, self.host.directory) if found else []:
+            suffixes = sorted({*configuration.COMPILED.values()})
+            compiled = [suffix for suffix in suffixes if os.path.exists(path + suffix)]
+            present = [path] if os.path.isfile(path) else []
+            present += [path + suffix for suffix in compiled]
+            if not present or path.startswith(self.host.folder):
+                continue
+            if path not in [table["path"] for table in found["password_tables"]]:
+                # Some people remove the text when it is compiled.
+                text = self.host.read(path) if path in present else self._decompiled(maps, path)
+                if not text:
+                    # It could not be given back.
+                    self.host.module.warn(
+                        f"{', '.join(present)} cannot be read and stays. Remove it: it may hold a password."
+                    )
+                    continue
+                kept = os.path.join(self.folder, f"password_table_{len(found['password_tables'])}")
+                mode = os.stat(present[0]).st_mode & 0o7777
+                files.write(kept, text, 0o600)
+                table = {"path": path, "mode": mode, "compiled": compiled, "text": path in present}
+                found["password_tables"].append(table)
+                self._write(found)
+            for name in reversed(present):
+                os.unlink(name)
+
+    def _decompiled(self, maps: str, path: str) -> str:
+        """The text of a table of which there is only the compiled one."""
+        for spelled in self._spelled(maps, path):
+            return self.host.command("postmap", "-s", spelled)[1]
+        return ""
+
+    def _spelled(self, maps: str, path: str) -> list[str]:
+        """This table as a list of tables names it."""
+        named = configuration.expanded(maps, self.host.directory).replace(",", " ").split()
+        return [spelled for spelled in named if spelled == path or spelled.endswith(":" + path)]
+
+    def put_secrets_back(self) -> None:
+        """The password tables of the main.cf from before, compiled where they were."""
+        maps = configuration.parse_main_cf(self.main_cf()).get("smtp_sasl_password_maps", "")
+        for number, table in enumerate(self.found()["password_tables"]):
+            text = self.host.read(os.path.join(self.folder, f"password_table_{number}"))
+            files.write(table["path"], text, table["mode"])
+            for spelled in self._spelled(maps, table["path"]) if table["compiled"] else []:
+                self.host.command("postmap", spelled)
+            if not table.get("text", True):
+                os.unlink(table["path"])
+
+
+def remove_services(host: Host, names: Iterable[str]) -> None:
+    """Take services that the role has added out of master.cf."""
+    for name in names:
+        host.command("postconf", "-MX", name, check=False)
+
+
+def sweep(host: Host) -> None:
+    """Remove what a run has left beside main.cf that was killed while it wrote or replaced that."""
+    for path in glob.glob(os.path.join(host.directory, ".main.cf-*")):
+        files.remove(path)
+
+
+# --- giving it back ---------------------------------------------------------------------------------
+
+
+def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
+    """The host as it was found; raises Refused with everything as it is."""
+    original = Original(host)
+    found = original.found()
+    if not found:
+        if host.slot():
+            raise Refused(
+                f"what this host had before is not in {original.folder} any more, so it cannot be given back. "
+                f"Write a main.cf of your own, or remove Postfix; then remove {host.folder}, which has the password."
+            )
+        # A run that was killed before main.cf named its tables, or after they had served, leaves a password behind.
+        left = os.path.lexists(host.folder)
+        if not host.module.check_mode:
+            files.remove(host.folder)
+        return {"changed": left, "actions": ["removed what a run had left"] if left else [], "installed": []}
+    waits = waiting.count(host)
+    if waits and not abandon_queue:
+        raise Refused(
+            f"{waits} mails wait in the queue, and the configuration from before may not be able to send them. "
+            "See mailq for why they wait, or set smarthost_abandon_queue: true to leave them there."
+        )
+    diff = {
+        "before_header": host.main_cf,
+        "after_header": host.main_cf,
+        "before": host.read(host.main_cf),
+        "after": configuration.hide_inline_logins(original.main_cf()),
+    }
+    if not host.module.check_mode:
+        _put_back(host, original, found)
+    return {
+        "changed": True,
+        "actions": ["gave back the configuration from before"],
+        "installed": found["installed"],
+        "diff": [diff],
+    }
+
+
+def _put_back(host: Host, original: Original, found: dict[str, Any]) -> None:
+    metrics = watch.textfile(host.read(host.table(host.slot(), configuration.WATCH)))
+    original.put_secrets_back()
+    files.replace(host.main_cf, original.main_cf(), found["mode"])
+    with errors.made_up_for_by_the_next_run():
+        sweep(host)
+        remove_services(host, found.get("services", []))
+        if not found["enabled"]:
+            host.manager.disable()
+        installation.end(host.manager, host.jobs_left())
+        files.remove(metrics)
+        installation.remove()
+        try:
+            if found["running"]:
+                daemon.start(host)
+            else:
+                host.manager.stop()
+        except Refused as reason:
+            raise Failed(f"The host has its configuration from before again, but {reason}") from reason
+        finally:
+            # Last of all: a run that is killed before finds in it what is to be done. And at once, not file by file.
+            os.rename(original.folder, original.folder + ".gone")
+            files.remove(host.folder)

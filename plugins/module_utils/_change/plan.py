@@ -1,0 +1,281 @@
+"""What a run is to change on a host, and what it says of that. Runs on the managed host.
+
+`make` judges from nothing but its arguments, and `report` puts the plan into words; `look` asks the host. None of them
+changes anything.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._change import aliases
+from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
+from ansible_collections.homelab.mail.plugins.module_utils._change.host import Found, Host
+from ansible_collections.homelab.mail.plugins.module_utils._program import services, watch
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the task asks for: the module's options of these names."""
+
+    main_cf: str
+    tables: Mapping[str, str]
+    sasl_passwd: str
+    ca_file: str
+    watch: str = ""
+    compiled: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, str] = field(default_factory=dict)
+    map_types: Sequence[str] = ()
+    login: Any = None
+    login_accepted: bool = False
+    take_over: bool = False
+    own_names: Sequence[str] = ()
+    aliases: Mapping[str, list[str]] = field(default_factory=dict)
+    installed: Sequence[str] = ()
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Name -> text of all tables, those with secrets too."""
+        return configuration.texts(self.tables, self.sasl_passwd, self.watch)
+
+
+def wanted(parameters: Mapping[str, Any]) -> Wanted:
+    """The same of all options of the module."""
+    return Wanted(**{option.name: parameters[option.name] for option in fields(Wanted)})
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a plan goes by."""
+
+    directory: str
+    main_cf: str
+    #: Paths that are not as they should be, and the tables in use by name.
+    wrong: Sequence[str]
+    texts: Mapping[str, str]
+    #: Those of master.cf.
+    services: Iterable[str]
+    found: Found
+    #: Nobody wrote this main.cf: the role has installed Postfix, in this run or in one that was refused.
+    fresh: bool = False
+    #: Whether what was there before the role is kept already.
+    kept: bool = False
+    stale_chroot: bool = False
+    #: What says that this host cannot start Postfix at boot, and whether something can run now and then.
+    note: str = ""
+    timers: bool = True
+    #: Who gets the mail of local users; None where the role decides on it already.
+    recipients: aliases.Before | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be changed."""
+
+    #: What stands in main.cf before and after, and the folder of tables that the second one names.
+    before: str
+    main_cf: str
+    slot: str
+    wrong: Sequence[str]
+    #: As they were seen.
+    fresh: bool
+    kept: bool
+    found: Found
+    restart: bool
+    #: Whether mail logs in otherwise than before.
+    new_login: bool
+    #: Whether the way to the provider and the login there are to be tried.
+    tries_way: bool
+    tries_login: bool
+    #: Services that master.cf lacks: name/type -> line.
+    missing: Mapping[str, str]
+    #: What of mails that wait is looked up anew, `sender` or `recipients` -> tables to come.
+    requeue: Mapping[str, Sequence[str]]
+    #: Parameters of the main.cf from before that will no longer be set.
+    dropped: Sequence[str]
+    #: A file that was written for node_exporter, and would go on telling of the day when the watch was ended.
+    stale_metrics: str
+    diff: Sequence[Mapping[str, str]]
+    #: Whom mail goes to no longer, what does not start at boot, and what nothing looks after: sentences or empty.
+    elsewhere: str
+    not_at_boot: str
+    untended: str
+
+    @property
+    def runs_anew(self) -> bool:
+        """Whether Postfix has to take something."""
+        return bool(self.wrong or self.missing or not self.found.running)
+
+
+class Report(NamedTuple):
+    """What a plan comes to, for people."""
+
+    actions: list[str]
+    diff: list[Mapping[str, str]]
+    warnings: list[str]
+
+
+def report(plan: Plan, tried: Iterable[str] = ()) -> Report:
+    """The plan in words, behind what was done to try it."""
+    actions = [*tried, *(["configured Postfix"] if plan.wrong else []), *plan.found.actions()]
+    if plan.missing:
+        actions.append(f"added {', '.join(plan.missing)} to master.cf")
+    if plan.runs_anew:
+        how = "started" if not plan.found.running else "restarted" if plan.restart else "reloaded"
+        actions.append(f"{how} Postfix")
+    warnings = [plan.not_at_boot, plan.untended]
+    if plan.dropped:
+        warnings.append(
+            f"Taking over the Postfix of this host: {', '.join(plan.dropped)} will no longer be set. "
+            "What you need of it goes into smarthost_parameters; smarthost_state: absent gives all of it back."
+        )
+    return Report(actions, list(plan.diff), [sentence for sentence in warnings if sentence])
+
+
+def make(want: Wanted, seen: Seen) -> Plan:
+    """What a host that was seen so needs; raises Refused where it must not be changed."""
+    old = configuration.slot_in_use(seen.main_cf, seen.directory)
+    new = configuration.other_slot(old)
+    main_cf = configuration.with_slot(want.main_cf, seen.directory, new)
+    # The same with the folder in use, in which its tables do not differ.
+    in_place = configuration.with_slot(want.main_cf, seen.directory, old or configuration.SLOTS[0])
+    new_login = bool(seen.wrong) and _logs_in_otherwise(want, seen, in_place)
+    parsed = configuration.parse_main_cf
+    new_way = new_login or (bool(seen.wrong) and parsed(seen.main_cf) != parsed(in_place))
+    taking_over = bool(seen.main_cf) and not seen.kept and not seen.fresh
+    metrics = watch.textfile(seen.texts.get(configuration.WATCH, ""))
+    found = seen.found
+    missing = {name: line for name, line in want.services.items() if name not in seen.services}
+    restart = configuration.needs_restart(seen.main_cf, main_cf) or not found.running
+    unfinished = os.path.join(seen.directory, configuration.FOLDER, configuration.UNFINISHED)
+    return Plan(
+        before=seen.main_cf,
+        main_cf=main_cf,
+        slot=new,
+        wrong=seen.wrong,
+        fresh=seen.fresh,
+        kept=seen.kept,
+        found=found,
+        restart=restart or unfinished in seen.wrong or (bool(seen.wrong) and seen.stale_chroot),
+        new_login=new_login,
+        tries_way=new_way and bool(want.login),
+        tries_login=new_login and bool(want.login) and not want.login_accepted,
+        missing=missing,
+        requeue=_anew(want, seen, old),
+        dropped=_dropped(want, seen) if taking_over else [],
+        stale_metrics="" if metrics == watch.textfile(want.watch) else metrics,
+        diff=[
+            *_diff(want, seen, in_place, old),
+            *(_texts(f"{seen.directory}/master.cf", "", f"{line}\n") for line in missing.values()),
+        ],
+        elsewhere=_elsewhere(want, seen),
+        not_at_boot=seen.note if not found.running else "",
+        untended=_UNTENDED if (seen.wrong or not found.running) and not seen.timers else "",
+    )
+
+
+_UNTENDED = (
+    "There is no timer and no /etc/cron.d on this host, so mail that waits for a provider that was away leaves "
+    f"up to 67 minutes after it is back. Let something run every minute: {services.LAUNCHER} retry"
+)
+
+
+def _logs_in_otherwise(want: Wanted, seen: Seen, in_place: str) -> bool:
+    """Whether what is to come logs in otherwise than what is there."""
+    return configuration.changes_login(seen.main_cf, in_place) or any(
+        seen.texts.get(name, "") != want.texts.get(name, "") for name in configuration.LOGIN_TABLES
+    )
+
+
+def _anew(want: Wanted, seen: Seen, old: str | None) -> dict[str, list[str]]:
+    """What of the mails that wait is looked up anew."""
+    texts = want.texts
+    senders = [n for n in configuration.SENDER_TABLES if n in texts and seen.texts.get(n, "") != texts[n]]
+    # Mail from before the role may be for users of this host; later on, it has been given its recipients.
+    return {"sender": senders, "recipients": [] if old else [configuration.RECIPIENTS]}
+
+
+def _dropped(want: Wanted, seen: Seen) -> list[str]:
+    """What taking a host over drops; refused where mail is received there for others."""
+    values = configuration.parse_main_cf(seen.main_cf)
+    reasons = configuration.signs_of_a_mail_server(values, list(want.own_names))
+    if reasons and not want.take_over:
+        raise Refused(
+            f"this host is a mail server: {'; '.join(reasons)}. As a smart host it would receive mail for nobody. "
+            "If that is meant, set smarthost_take_over: true."
+        )
+    new = configuration.parse_main_cf(want.main_cf)
+    return [name for name in values if name not in new]
+
+
+def _elsewhere(want: Wanted, seen: Seen) -> str:
+    """Users whose mail goes elsewhere from now on; empty where there are none."""
+    said = aliases.changes(seen.recipients, want.aliases) if seen.recipients else []
+    return f"Taking over {want.own_names[0] if want.own_names else 'this host'}: {' '.join(said)}" if said else ""
+
+
+def _diff(want: Wanted, seen: Seen, in_place: str, old: str | None) -> list[dict[str, str]]:
+    """What a person sees of the change: texts, then modes. That the folder a becomes b is not shown."""
+    shown = []
+    if seen.wrong and seen.main_cf != in_place:
+        before = configuration.hide_inline_logins(seen.main_cf)
+        shown.append(_texts(f"{seen.directory}/main.cf", before, in_place))
+    for name, text in want.texts.items():
+        before = seen.texts.get(name, "")
+        if before != text:
+            pair = (before, text)
+            if name == configuration.LOGINS:
+                pair = configuration.hide_passwords(before, text)
+            elif name == configuration.WATCH:
+                pair = ("(addresses that are not shown)\n" if before else "", "(other addresses that are not shown)\n")
+            folder = f"{seen.directory}/{configuration.FOLDER}/{old or configuration.SLOTS[0]}"
+            shown.append(_texts(f"{folder}/{name}", *pair))
+    said = {item["after_header"] for item in shown}
+    # The program is no text that people would read here.
+    others = [path for path in seen.wrong if path not in said] + sorted(seen.found.outdated)
+    if others:
+        before, after = ("".join(f"{path}: {how} it should be\n" for path in others) for how in ("not as", "as"))
+        shown.append(_texts("mode, owner, compiled table or program", before, after))
+    return shown
+
+
+def _texts(header: str, before: str, after: str) -> dict[str, str]:
+    return {"before_header": header, "after_header": header, "before": before, "after": after}
+
+
+# --- the host ---------------------------------------------------------------------------------------
+
+
+def look(host: Host, want: Wanted) -> Seen:
+    """What a plan for this host goes by."""
+    main_cf, slot = host.read(host.main_cf), host.slot()
+    wrong = _differences(host, want, slot or configuration.other_slot(slot))
+    names = {*want.texts, configuration.WATCH} if slot else set()
+    fresh = "postfix" in want.installed or configuration.serves_nobody(main_cf)
+    asks_postfix = host.installed and bool(main_cf) and not fresh
+    return Seen(
+        directory=host.directory,
+        main_cf=main_cf,
+        wrong=wrong,
+        texts={name: host.read(host.table(slot, name)) for name in names},
+        services=host.services_there() if host.installed else (),
+        found=host.look(want.main_cf),
+        fresh=fresh,
+        kept=os.path.exists(host.original),
+        stale_chroot=bool(wrong) and host.has_stale_chroot(),
+        note=host.manager.note,
+        timers=bool(host.job_files(want.main_cf)),
+        recipients=None if slot else aliases.look(host, list(want.own_names), asks_postfix),
+    )
+
+
+def _differences(host: Host, want: Wanted, slot: str) -> list[str]:
+    """The paths that are not as they should be, with the tables in this folder."""
+    key = secrets.token_hex()
+    should_be = configuration.expected(host.directory, slot, want.main_cf, want.texts, want.compiled, key)
+    return configuration.differences(host.seals(key), should_be, host.directory)

@@ -1,0 +1,140 @@
+"""A configuration tried before the host has it: read by Postfix, sent with, and let in by the provider.
+
+Changes nothing. Raises Refused with what would keep mail waiting. Runs on the managed host.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._change import rehearsal, route
+from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
+from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, files, login
+
+if TYPE_CHECKING:
+    from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
+    from ansible_collections.homelab.mail.plugins.module_utils._change.plan import Plan, Wanted
+
+# Postfix's own files beside main.cf that a copy of the configuration needs to be checked.
+LIVE_FILES = ("master.cf", "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d")
+
+
+def run(host: Host, wanted: Wanted, plan: Plan) -> list[str]:
+    """Try what the plan brings; says what was done for that, as actions."""
+    obstacle = None
+    if host.installed:
+        check_host(host, wanted.ca_file)
+        if plan.wrong:
+            _check_configuration(host, wanted, plan.main_cf)
+            obstacle = _rehearse(host, wanted, wanted.login["tls_security_level"] if plan.tries_way else "")
+    if plan.tries_way and os.path.isfile(wanted.ca_file):
+        return _try_provider(host, wanted, obstacle, plan.tries_login)
+    return []
+
+
+def check_host(host: Host, ca_file: str) -> None:
+    """What Postfix would find out only when the first mail waits in the queue."""
+    if not os.path.isfile(ca_file):
+        raise Refused(
+            f"there is no CA bundle {ca_file} on this host, so no relay's certificate could be trusted. "
+            "Install ca-certificates (on a Mac: brew install ca-certificates), or name the bundle of this host in "
+            "smarthost_ca_file."
+        )
+    obstacle = host.manager.obstacle()
+    if obstacle:
+        raise Refused(obstacle)
+
+
+def _check_configuration(host: Host, wanted: Wanted, main_cf: str) -> None:
+    """Let Postfix read a copy of the configuration."""
+    with tempfile.TemporaryDirectory(dir=host.module.tmpdir) as copy:
+        files.write(os.path.join(copy, "main.cf"), main_cf, 0o644)
+        for name in LIVE_FILES:
+            live = os.path.join(host.directory, name)
+            if os.path.exists(live):
+                os.symlink(live, os.path.join(copy, name))
+        _code, _out, complained = host.command("postconf", "-c", copy, "-n")
+        # Reads more of the values than -n does: addresses that this host does not have, for one.
+        code, map_types, err = host.command("postconf", "-c", copy, "-m")
+    found = configuration.complaints(complained) + (configuration.complaints(err) if code != 0 else [])
+    if found:
+        raise Refused(
+            "Postfix does not accept the configuration: " + "; ".join(found) + ". "
+            "Correct or take out what smarthost_parameters says there."
+        )
+    # What the tables are made of must be something that this Postfix has.
+    usable = [name for name in ("texthash", "hash", "lmdb", "cdb", "btree") if name in map_types.split()]
+    for map_type in wanted.map_types:
+        if map_type not in usable:
+            raise Refused(
+                f"the Postfix of this host has no {map_type} tables. "
+                f"Set smarthost_map_type to one of: {', '.join(usable)}."
+            )
+
+
+def _rehearse(host: Host, wanted: Wanted, level: str) -> str | None:
+    """Send a mail with the configuration: what only a daemon reads, it says when it runs.
+
+    Returns what keeps Postfix from the login at the provider, where it is to be tried: with a `level` of TLS.
+    """
+    # Neither the login nor whom to tell of an outage: others may read what is rehearsed with.
+    trial = rehearsal.Trial(
+        wanted.main_cf, wanted.tables, wanted.compiled, host.directory, os.path.dirname(host.path("postconf")), level
+    )
+    try:
+        rehearsed = rehearsal.rehearse(trial)
+    except rehearsal.CannotRehearse as error:
+        host.module.warn(
+            f"Could not try the configuration with a Postfix of its own, because on this host none runs ({error}). "
+            "Whether Postfix takes it shows when it is in place."
+        )
+        return None
+    if rehearsed.complaints:
+        said = "; ".join(rehearsed.complaints)
+        known = diagnosis.explain(said)
+        # Of the SASL plugins on this host; all else comes from parameters.
+        sasl = f"{known.cause} {known.remedy}" if known and known.key.startswith("sasl") else ""
+        remedy = sasl or "Correct or take out what smarthost_parameters says there."
+        raise Refused(f"Postfix does not send mail with this configuration: {said}. {remedy}")
+    return rehearsed.obstacle
+
+
+def _try_provider(host: Host, wanted: Wanted, obstacle: str | None, tries_login: bool) -> list[str]:
+    """Refuse what does not get to the provider, or is not let in there; says whether it logged in, as actions.
+
+    Postfix says whether it gets there. Where it does not and this host does, that is the configuration's fault.
+    """
+    account = wanted.login
+    if not obstacle or route.is_for_now(obstacle):
+        if not tries_login:
+            return []
+        # The provider has the last word before anything is changed.
+        outcome = login.try_login(account)
+        if outcome.verdict == login.ACCEPTED:
+            return ["logged in at the provider"]
+    else:
+        outcome = login.reach(account)
+        if outcome.verdict == login.ACCEPTED:
+            known = diagnosis.explain(obstacle, account["provider"])
+            meaning = f"{known.cause} {known.remedy}" if known else ""
+            raise Refused(route.refusal(obstacle, meaning, account, _without_sni(host, wanted)))
+    if outcome.verdict == login.REFUSED or account["required"]:
+        raise Refused(login.sentence(outcome, account))
+    # The provider has not said no.
+    host.module.warn(login.sentence(outcome, account))
+    return []
+
+
+def _without_sni(host: Host, wanted: Wanted) -> str:
+    """What keeps the Postfix to come from naming the server that it wants, and the remedy; empty where it does."""
+    if configuration.parse_main_cf(wanted.main_cf).get("smtp_tls_servername", ""):
+        return ""
+    if host.command("postconf", "-d", "smtp_tls_servername")[1].strip():
+        return "smtp_tls_servername is empty. Take it out of smarthost_parameters."
+    return (
+        f"Postfix {host.compiled_in['mail_version']} cannot (3.4 and newer can). Use a provider that has one "
+        "certificate, or a relay of your own."
+    )

@@ -1,0 +1,96 @@
+"""systemd: a unit of the distribution's, timers, and the journal. Runs on the managed host."""
+
+from __future__ import annotations
+
+import time
+
+from ansible_collections.homelab.mail.plugins.module_utils._program import services
+
+
+class Systemd(services.ServiceManager):
+    """A unit of the distribution's."""
+
+    def restart(self) -> None:
+        # systemd refuses the sixth start within ten seconds, be it the one that puts things right.
+        self.run("systemctl", "reset-failed", "postfix.service", "postfix@-.service")
+        self.expect("systemctl", "restart", "postfix")
+
+    def stop(self) -> None:
+        self.run("systemctl", "stop", "postfix")
+
+    def enabled(self) -> bool:
+        return self.run("systemctl", "is-enabled", "--quiet", "postfix")[0] == 0
+
+    def enable(self) -> None:
+        self.expect("systemctl", "enable", "postfix")
+
+    def disable(self) -> None:
+        self.run("systemctl", "disable", "postfix")
+
+    def schedule(self, job: services.Job) -> dict[str, str]:
+        unit = f"/etc/systemd/system/{job.name}"
+        # Whoever starts it by hand as well may do so as often as they like.
+        limits = "StartLimitIntervalSec=0\n"
+        if job.queue:
+            # One of the two: mails lie in folders whose names are a letter each, or, where somebody wants that, do not.
+            limits += f"ConditionPathExistsGlob=|{job.queue}/deferred/*/*\n"
+            limits += f"ConditionPathExistsGlob=|{job.queue}/deferred/??????*\n"
+        return {
+            f"{unit}.service": f"# Managed by Ansible.\n[Unit]\nDescription={job.description}\n{limits}\n"
+            # Not a word in the log for each time that it was started, but what it says itself.
+            "[Service]\nType=oneshot\nNice=10\nLogLevelMax=notice\nSyslogLevel=warning\n"
+            f"ExecStart={services.LAUNCHER} {job.command}\n",
+            f"{unit}.timer": f"# Managed by Ansible.\n[Unit]\nDescription={job.description}\n\n"
+            f"[Timer]\nOnActiveSec={job.seconds}\nOnUnitInactiveSec={job.seconds}\nAccuracySec=1\n\n"
+            "[Install]\nWantedBy=timers.target\n",
+        }
+
+    def scheduled(self, job: services.Job) -> bool:
+        # A timer may be active and have no next time, or be of older files.
+        properties = ("NeedDaemonReload", "SubState")
+        shown = self.run("systemctl", "show", *(f"--property={name}" for name in properties), f"{job.name}.timer")[1]
+        return set(shown.split()) in (
+            {"NeedDaemonReload=no", "SubState=waiting"},
+            {"NeedDaemonReload=no", "SubState=running"},
+        )
+
+    def begin_schedule(self, job: services.Job) -> None:
+        self.run("systemctl", "daemon-reload")
+        self.expect("systemctl", "enable", f"{job.name}.timer")
+        self.expect("systemctl", "restart", f"{job.name}.timer")
+
+    def end_schedule(self, job: services.Job) -> None:
+        self.run("systemctl", "disable", "--now", f"{job.name}.timer")
+
+    def obstacle(self) -> str:
+        if self.run("systemctl", "is-enabled", "postfix")[1].startswith("masked"):
+            return "Postfix is masked on this host, so it can never start. Run: systemctl unmask postfix"
+        return ""
+
+    def log(self, mark: services.Mark) -> list[str]:
+        if self.named_log():
+            return super().log(mark)
+        since = f"--since=@{mark.time:.6f}"
+        _code, out, _err = self.run("journalctl", "--no-pager", "--output=cat", since, "--unit=postfix*")
+        return out.splitlines()
+
+    def recent(self) -> list[str]:
+        return super().recent() if self.named_log() else self._journal(services.DELIVERING)[1].splitlines()
+
+    def losses(self) -> list[str]:
+        if self.named_log():
+            return super().losses()
+        since = f"--since=@{time.time() - services.LOSS_SECONDS:.0f}"
+        _code, out, error = self._journal(
+            services.LOSING, since, "--case-sensitive=yes", f"--grep={'|'.join(services.LOSSES)}"
+        )
+        if "pattern matching" in error:
+            # Built without it. Then the last lines have to do.
+            out = self._journal(services.LOSING, since)[1]
+        talk = self._journal(services.TALKING, since)[1].splitlines()
+        return out.splitlines() + [line for line in talk if any(text in line for text in services.LOSSES)]
+
+    def _journal(self, programs: tuple[str, ...], *which: str) -> tuple[int, str, str]:
+        names = [f"--identifier=postfix/{name}" for name in programs]
+        form = ("--no-pager", "--quiet", "--reverse", "--output=short-unix", f"--lines={services.RECENT_LINES}")
+        return self.run("journalctl", *form, *which, *names)
