@@ -12,7 +12,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change.errors import
 from ansible_collections.homelab.mail.plugins.module_utils._program import services
 
 D = "/etc/postfix"
-MAIN_CF = "relayhost = [h.test]:465\nsmtp_sasl_password_maps = texthash:@tables@/sasl_passwd\n"
+MAIN_CF = "relayhost = [h.test]:465\nsmtp_sasl_password_maps = texthash:@slot@/sasl_passwd\n"
 IN_PLACE = configuration.with_slot(MAIN_CF, D, "a")
 TABLES = {"generic": "nas.lan me@h.test\n", "sender": "/x/ y\n", "virtual": "/^root/ me@h.test\n"}
 LOGIN = {"tls_security_level": "secure"}

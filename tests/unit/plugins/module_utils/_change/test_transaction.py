@@ -23,7 +23,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import services
 
-MAIN_CF = "relayhost = [h.test]:465\nsmtp_sasl_password_maps = texthash:@tables@/sasl_passwd\n"
+MAIN_CF = "relayhost = [h.test]:465\nsmtp_sasl_password_maps = texthash:@slot@/sasl_passwd\n"
 TABLES = {"generic": "nas.lan me@h.test\n", "virtual": "/^root/ me@h.test\n"}
 FIRST = plan.Wanted(MAIN_CF, TABLES, "[h.test]:465 me:first\n", "/ca", services={"scache/unix": "scache unix - - n"})
 SECOND = dataclasses.replace(FIRST, main_cf=MAIN_CF + "biff = no\n", sasl_passwd="[h.test]:465 me:second\n")
