@@ -58,6 +58,8 @@ def host(usual: Change, provider: Provider) -> Iterator[Host]:
     provider.clear()
     yield host
     host.run_expect([0], "postsuper -d ALL")
+    # With the password that is usual.
+    provider.reset()
     assert "failed" not in usual.make()
 
 
@@ -109,6 +111,34 @@ def test_all_that_waits_arrives_once_as_whoever_delivers_it_may_send(
         assert mail.sender in owned
         assert mail["From"].addresses[0].addr_spec in owned
         assert mail["From"].addresses[0].display_name == "Some One"
+
+
+# Stands in for the program that lists the queue, and ends the run that asks.
+FATAL = "#!/bin/sh\nkill -9 $PPID\n"
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_single_mail_that_waits_leaves_with_its_new_sender(host: Host, provider: Provider, killed: bool) -> None:
+    """One does not make Postfix pause with the provider, so it is offered as soon as it is queued anew."""
+    provider.set_password("z9z9z9z9z9z9z9z9")
+    host.run_expect([0], "printf 'Subject: single\\n\\nx' | /usr/sbin/sendmail -f visitor@elsewhere.test root")
+    deadline = time.monotonic() + 30
+    while '"delay_reason"' not in host.check_output("postqueue -j"):
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    provider.set_password(PASSWORD)
+    host.run_expect([0], "systemctl stop smarthost-retry.timer")
+    if killed:
+        # After main.cf was replaced, before what waits was looked at.
+        host.run_expect([0], "mv /usr/sbin/postqueue /usr/sbin/postqueue.kept")
+        exec(CONTAINER, "sh", "-c", "cat >/usr/sbin/postqueue && chmod 755 /usr/sbin/postqueue", input=FATAL)
+        assert run(smarthost_rewrite="all").returncode != 0
+        host.run_expect([0], "mv /usr/sbin/postqueue.kept /usr/sbin/postqueue")
+        assert host.file("/etc/postfix/smarthost/unfinished").exists
+    changed(run(smarthost_rewrite="all"))
+    host.run_expect([0], "systemctl start smarthost-retry.timer && postqueue -f")
+    assert arrived(host, provider) == Counter({("single", "casey@fastmail.com"): 1})
+    assert [mail.sender for mail in provider.mails()] == ["casey@fastmail.com"]
 
 
 # --- what comes back --------------------------------------------------------------------------------

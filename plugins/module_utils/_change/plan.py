@@ -166,7 +166,8 @@ def make(want: Wanted, seen: Seen) -> Plan:
         tries_way=new_way and bool(want.login),
         tries_login=new_login and bool(want.login) and not want.login_accepted,
         missing=missing,
-        requeue=_anew(want, seen, old),
+        # If a run was killed, its tables may be in use without a look at what waits.
+        requeue=_anew(want, seen, None if unfinished in seen.wrong else old),
         dropped=_dropped(want, seen) if taking_over else [],
         stale_metrics="" if metrics == watch.textfile(want.watch) else metrics,
         diff=[
@@ -195,7 +196,7 @@ def _logs_in_otherwise(want: Wanted, seen: Seen, in_place: str) -> bool:
 def _anew(want: Wanted, seen: Seen, old: str | None) -> dict[str, list[str]]:
     """What of the mails that wait is looked up anew."""
     texts = want.texts
-    senders = [n for n in configuration.SENDER_TABLES if n in texts and seen.texts.get(n, "") != texts[n]]
+    senders = [n for n in configuration.SENDER_TABLES if n in texts and (not old or seen.texts.get(n, "") != texts[n])]
     # Mail from before the role may be for users of this host; later on, it has been given its recipients.
     return {"sender": senders, "recipients": [] if old else [configuration.RECIPIENTS]}
 

@@ -60,7 +60,8 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
         if plan.wrong:
             undo.callback(_take_back, host)
             files.replace(host.main_cf, plan.main_cf)
-            # Before Postfix offers it, which it may do as soon as it starts.
+            # Before Postfix offers it, which it may do as soon as it starts. Daemons with the old configuration are not
+            # woken for that.
             waiting.requeue(host, plan.slot, plan.requeue)
         if plan.runs_anew:
             daemon.take(host, plan.restart)
@@ -161,6 +162,8 @@ def _follow_up(host: Host, plan: Plan) -> None:
     if plan.wrong:
         # What a daemon that still went by the old configuration has queued meanwhile.
         waiting.requeue(host, plan.slot, plan.requeue)
+        if any(plan.requeue.values()):
+            waiting.wake(host)
     if plan.new_login:
         # What the old login kept waiting need not wait any longer.
         waiting.send(host)

@@ -21,8 +21,9 @@ def send(host: Host) -> None:
 
 
 def requeue(host: Host, slot: str, anew: Mapping[str, Sequence[str]]) -> None:
-    """Queue mail anew that waits with a public sender of this host: offered with that, it would be lost.
+    """Let mail be queued anew that waits with a public sender of this host: offered with that, it would be lost.
 
+    It is queued when Postfix looks for it, once a minute, or is told to (`wake`): by the configuration of that moment.
     `anew` is what of a mail is looked up (`sender` or `recipients`) -> the tables of this folder that it is in.
     """
     if not any(anew.values()):
@@ -46,5 +47,8 @@ def requeue(host: Host, slot: str, anew: Mapping[str, Sequence[str]]) -> None:
                 ids.update(found.get(line.split("\t")[0], []))
     if ids:
         host.command("postsuper", "-r", "-", "deferred", text="".join(f"{name}\n" for name in sorted(ids)))
-        # Else it is looked for once a minute.
-        host.command("postkick", "public", "pickup", "W")
+
+
+def wake(host: Host) -> None:
+    """Let Postfix look for what is to be queued."""
+    host.command("postkick", "public", "pickup", "W", check=False)
