@@ -24,8 +24,8 @@ ADDRESS = re.compile(rf"{_LOCAL_PART}@(?=.{{1,253}}\Z){_HOST}")
 # there: RFC 6761, 6762, 8375, 9476 and the names that routers make up. ".test" is left out: it is
 # what test systems, this project's own among them, call their mail domains.
 PRIVATE_ENDS = (
-    "local", "localhost", "localdomain", "lan", "home", "internal", "intranet", "home.arpa",
-    "invalid", "corp", "private", "fritz.box",
+    "local", "localhost", "localdomain", "localdomain6", "lan", "home", "internal", "intern", "intranet", "home.arpa",
+    "invalid", "corp", "private", "fritz.box", "ip",
 )  # fmt: skip
 # RFC 2606: documentation only, so an address there is a placeholder that was left in place.
 _EXAMPLE_ENDS = ("example.com", "example.net", "example.org", "example")
@@ -61,8 +61,9 @@ def _ends_in(domain: str, ends: tuple[str, ...]) -> bool:
 
 
 def is_private_domain(domain: str) -> bool:
-    """Whether a domain exists only inside a network (nas.lan, macbook.local, nas)."""
-    return "." not in domain or _ends_in(domain.lower(), PRIVATE_ENDS)
+    """Whether a domain exists only inside a network, or nowhere (nas.lan, nas, my_nas.casey.test, 192.168.1.5)."""
+    nowhere = "." not in domain or "_" in domain or not re.search(r"[^0-9.]", domain)
+    return nowhere or _ends_in(domain.lower(), PRIVATE_ENDS)
 
 
 def is_example_domain(domain: str) -> bool:

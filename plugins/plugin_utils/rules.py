@@ -100,7 +100,9 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     _check_size(verdict, provider)
     _check_open_relay(verdict)
     verdict.plan["hostname"] = _hostname(verdict, settings)
-    verdict.plan["maps"] = senders.maps(verdict.plan["generic"], account["from"], verdict.plan["aliases"])
+    # A mailbox provider's login may also be sent as.
+    login = account["username"] if provider.get("from") in ("owned", "login") else ""
+    verdict.plan["maps"] = senders.maps(verdict.plan["generic"], account["from"], verdict.plan["aliases"], login)
     verdict.plan["watch"] = _watch(verdict, settings)
     _check_ca_file(verdict, settings)
     if settings.get("tls_security_level") == "encrypt":

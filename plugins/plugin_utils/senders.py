@@ -30,10 +30,13 @@ def escaped(text: str) -> str:
 def private_domain() -> str:
     """A pattern for what stands behind the @ of an address that can belong to no account.
 
-    No dot (containers, my_nas), an ending that only networks at home have, or an address in brackets.
+    No dot (containers), an underscore (my_nas.casey.test), an address in numbers or in brackets, or an ending that only
+    networks at home have.
     """
     ends = "|".join(map(escaped, addresses.PRIVATE_ENDS))
-    return rf"([^].@<>[:space:][]+|\[[^]@<>]*\]|([^@<>[:space:]]*\.)?({ends}))"
+    part = "[^].@<>[:space:][]"
+    shapes = (f"{part}+", f"({part}|\\.)*_({part}|\\.)*", "[0-9.]+", "\\[[^]@<>]*\\]", f"({part}*\\.)*({ends})")
+    return f"({'|'.join(shapes)})"
 
 
 def private_form(address: str) -> str:
@@ -57,19 +60,21 @@ def _precedence(local: str) -> int:
     return 2 if local.startswith("@") else 0 if "@" in local else 1
 
 
-def maps(generic: Mapping[str, str], sender: str, aliases: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+def maps(
+    generic: Mapping[str, str], sender: str, aliases: Mapping[str, Iterable[str]], login: str = ""
+) -> dict[str, Any]:
     """The parts of the tables that the variables decide, for the templates.
 
-    `generic` and `aliases` are the plan's; `sender` is the account's From.
+    `generic` and `aliases` are the plan's; `sender` is the account's From, `login` an address that it owns, if any.
     """
-    owned = [address for address in dict.fromkeys([sender, *generic.values()]) if "@" in address]
+    owned = [address for address in dict.fromkeys([sender, *generic.values(), login]) if "@" in address]
     public = [address for address in owned if private_form(address) != address]
     # A domain inside the network that mail goes to, or comes from, is one that the relay knows.
     used = [*owned, *(target for targets in aliases.values() for target in targets)]
     passing = {addresses.domain_of(address) for address in used} - {""}
     lines = [(_precedence(local), _key(local), generic[local]) for local in generic]
     # What already bears an address of the account keeps it.
-    lines += [(0, f"^{escaped(private_form(address))}$", address) for address in public if address != sender]
+    lines += [(0, f"^{escaped(private_form(address))}$", address) for address in public]
     converted = [local for local in generic if "@" in local and private_form(local) != local]
     return {
         "private": private_domain(),

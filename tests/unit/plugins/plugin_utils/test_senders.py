@@ -7,7 +7,7 @@ import re
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils import senders
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests import rendering
@@ -47,7 +47,23 @@ def tables(**given: object) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "domain",
-    ["nas.lan", "NAS.LAN", "3f2a1b9c", "my_nas", "web.my_nas.lan", "[127.0.0.1]", "[IPv6:::1]", "box.home.arpa", "lan"],
+    [
+        "nas.lan",
+        "NAS.LAN",
+        "3f2a1b9c",
+        "my_nas",
+        "web.my_nas.lan",
+        "my_nas.casey.test",
+        "a.my_nas.casey.test",
+        "[127.0.0.1]",
+        "[IPv6:::1]",
+        "192.168.1.5",
+        "box.home.arpa",
+        "lan",
+        "nas.intern",
+        "nas.speedport.ip",
+        "localhost6.localdomain6",
+    ],
 )
 def test_a_sender_that_can_belong_to_no_account_becomes_the_accounts(domain: str) -> None:
     assert look_up(tables()["generic"], f"root@{domain}") == "bob@fastmail.com"
@@ -62,6 +78,9 @@ def test_a_public_address_is_never_a_key_of_generic(address: str) -> None:
 
 
 @given(st.from_regex(r"[a-z][a-z0-9-]{0,8}(\.[a-z][a-z0-9-]{0,8}){0,2}", fullmatch=True))
+@example("my_nas.casey.test")
+@example("192.168.1.5")
+@example("casey.test1")
 def test_the_pattern_says_of_each_domain_what_the_rules_say(domain: str) -> None:
     pattern = f"@{senders.private_domain()}$"
     assert bool(_search(pattern, f"a@{domain}")) == addresses.is_private_domain(domain)
@@ -78,6 +97,16 @@ def test_a_public_sender_with_an_address_of_its_own_waits_in_a_private_form() ->
 
 def test_what_bears_an_address_of_the_account_keeps_it_and_follows_the_account() -> None:
     one, other = tables(generic={"nut": "ups@bobs.test"}), tables(username="ann@fastmail.com")
+    for address in ("bob@fastmail.com", "ups@bobs.test"):
+        form = look_up(one["sender"], address)
+        assert form
+        assert look_up(one["generic"], form) == address
+        assert look_up(other["generic"], form) == "ann@fastmail.com"
+
+
+def test_the_login_of_a_mailbox_keeps_its_address_and_follows_the_account() -> None:
+    one = tables(from_="ups@bobs.test", generic={"bob": "alerts@bobs.test", "ups": "alerts@bobs.test"})
+    other = tables(username="ann@fastmail.com")
     for address in ("bob@fastmail.com", "ups@bobs.test"):
         form = look_up(one["sender"], address)
         assert form
