@@ -79,6 +79,8 @@ PRIVATE = (
     "root@[127.0.0.1]",
     "ups@my_nas",
     "root@old.home.arpa",
+    "root@my_nas.casey.test",
+    "scan@192.168.1.5",
 )
 
 
@@ -109,6 +111,12 @@ def test_a_mail_to_several_users_of_one_person_arrives_once(host: Host, provider
     mail.arrived(provider)
     # One to each would have come together.
     assert provider.subjects().count(mail.subject) == 1
+
+
+@pytest.mark.parametrize("sender", ["From:", "From: <>", "From: NAS <>"])
+def test_a_from_without_an_address_gets_the_accounts(send: Send, provider: Provider, sender: str) -> None:
+    mail = send(headers=f"{sender}\nTo: root").arrived(provider)
+    assert mail["From"].addresses[0].addr_spec == "casey@fastmail.com"
 
 
 def test_a_mail_with_the_null_sender_arrives(send: Send, provider: Provider) -> None:
