@@ -214,13 +214,16 @@ def _deliver(
 def _ways(folder: Folder, trial: Trial, transport: str, relayhost: str) -> dict[str, str]:
     """The way to the real relay, with what it needs; none where mail does not leave by one relay."""
     name, _colon, nexthop = transport.partition(":")
-    lines = folder.run("postconf", "-c", trial.directory, "-M", f"{name}/unix").stdout.strip()
+    # Asked of the main.cf to come, because the one in place may be damaged.
+    shutil.copyfile(os.path.join(trial.directory, "master.cf"), os.path.join(folder.configuration, "master.cf"))
+    lines = folder.run("postconf", "-M", f"{name}/unix").stdout.strip()
     nexthop, service = nexthop or relayhost, route.service(lines, "postfix-check", folder.tables)
-    if not nexthop or (lines and not service):
+    # Where master.cf has none, Postfix will say so.
+    by_relay = nexthop and (service or not lines)
+    folder.put("master.cf", f"{second_postfix.MASTER_CF}{service if by_relay else ''}\n")
+    if not by_relay:
         return {}
     folder.put(os.path.join(folder.tables, "route_replies"), route.REPLIES)
-    # Where master.cf has none, Postfix will say so.
-    folder.put("master.cf", f"{second_postfix.MASTER_CF}{service}\n")
     return {route.RECIPIENT: f"{route.SERVICE}:{nexthop}"}
 
 
