@@ -44,6 +44,8 @@ def measure() -> str:
         where.configure("--extra-vars={smarthost_parameters: {smtp_host_lookup: native}, smarthost_verify_login: 'no'}")
         ours = _values(where, list(TUTORIAL))
         podman("exec", "--privileged", f"{where.lab}-provider", "sh", "-euc", INTO_MEMORY)
+        # Tutorials log in for each mail: what a strict provider refuses of that is not measured here.
+        where.provider.limit(False)
         address = where.on("provider", "hostname -i").split()[0]
         exec(
             f"{where.lab}-{HOST}",

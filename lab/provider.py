@@ -301,6 +301,12 @@ systemctl restart dovecot
         """Let the account send from these addresses alone."""
         self._change_rules(owned=self._rules()["owned"] | {account: addresses})
 
+    def limit(self, limited: bool) -> None:
+        """Without limits, a client may connect and log in as often as it likes, as measurements of others do."""
+        most, logins = (concurrency(), LOGINS_A_MINUTE) if limited else (0, 0)
+        settings = f"smtpd_client_connection_count_limit={most} smtpd_client_auth_rate_limit={logins}"
+        self._shell(f"postconf -e {settings}\n{_AGE}postfix reload\n" + AWAIT_SILENCE)
+
     def answer(self, answers: bool) -> None:
         """Without an answer, connections are refused, as by a provider that is down."""
         self._shell(f"systemctl {'start' if answers else 'stop'} postfix")
