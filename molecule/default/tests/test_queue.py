@@ -44,7 +44,7 @@ ICLOUD = {
 CHANGES: dict[str, tuple[dict[str, object], set[str]]] = {
     "nothing": ({}, {"casey@fastmail.com", "alerts@casey.test"}),
     "another provider": (ICLOUD, {OTHER_ACCOUNT}),
-    "another From": ({"smarthost_from": "alerts@casey.test"}, {"alerts@casey.test"}),
+    "another From": ({"smarthost_from": "alerts@casey.test"}, {"casey@fastmail.com", "alerts@casey.test"}),
     "another host name": ({"smarthost_hostname": "tank.home.arpa"}, {"casey@fastmail.com", "alerts@casey.test"}),
     "a new password": ({"smarthost_password": NEW_PASSWORD}, {"casey@fastmail.com", "alerts@casey.test"}),
     "every sender": ({"smarthost_rewrite": "all"}, {"casey@fastmail.com", "alerts@casey.test"}),
@@ -111,6 +111,10 @@ def test_all_that_waits_arrives_once_as_whoever_delivers_it_may_send(
         assert mail.sender in owned
         assert mail["From"].addresses[0].addr_spec in owned
         assert mail["From"].addresses[0].display_name == "Some One"
+        if change == "another From":
+            # Only what was handed in with the login's own address keeps that.
+            sender = senders[int(str(mail["Subject"]).split()[1]) % len(senders)]
+            assert (mail.sender == "alerts@casey.test") == (sender != "casey@fastmail.com")
 
 
 # Stands in for the program that lists the queue, and ends the run that asks.
