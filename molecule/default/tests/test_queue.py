@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, NEW_PASSWORD, Change, changed, run
+from conftest import LAB, NAME, NEW_PASSWORD, Change, changed, forget_the_log, run
 from testinfra.host import Host
 
 from lab.host import exec
@@ -61,6 +61,8 @@ def host(usual: Change, provider: Provider) -> Iterator[Host]:
     # With the password that is usual.
     provider.reset()
     assert "failed" not in usual.make()
+    # What was lost here is a fault for a day.
+    forget_the_log(host)
 
 
 def hand_in(senders: tuple[str, ...]) -> Counter[tuple[str, str]]:
