@@ -217,8 +217,9 @@ def _is_public_network(text: str) -> bool:
         return False
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen >= 96:
         network = ipaddress.ip_network(f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}")
-    inside = (private for private in _PRIVATE_NETWORKS if private.version == network.version)
-    return network.num_addresses > 1 and not any(network.subnet_of(private) for private in inside)  # type: ignore[arg-type]
+    first, last = network[0], network[-1]
+    inside = any(first in private and last in private for private in _PRIVATE_NETWORKS)
+    return first != last and not inside
 
 
 def _hostname(verdict: Verdict, settings: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from conftest import LAB, NAME, NEW_PASSWORD, Change, changed, forget_the_log, r
 from testinfra.host import Host
 
 from lab.host import exec
-from lab.provider import OTHER_ACCOUNT, OTHER_PASSWORD, PASSWORD, Provider
+from lab.provider import ACCOUNT, OTHER_ACCOUNT, OTHER_PASSWORD, PASSWORD, Provider
 
 CONTAINER = f"{LAB}-{NAME}"
 # Users of the host, what containers and devices call themselves, an app that has the account's own address.
@@ -105,7 +105,7 @@ def test_all_that_waits_arrives_once_as_whoever_delivers_it_may_send(
     wanted = hand_in(senders)
     all_wait(host)
     provider.set_password(NEW_PASSWORD if change == "a new password" else PASSWORD)
-    provider.set_owned(sorted(owned), variables.get("smarthost_username", "casey@fastmail.com"))  # type: ignore[arg-type]
+    provider.set_owned(sorted(owned), str(variables.get("smarthost_username", ACCOUNT)))
     changed(run(**variables))
     host.run_expect([0], "postqueue -f")
     assert arrived(host, provider) == wanted

@@ -207,7 +207,7 @@ def _dropped(want: Wanted, seen: Seen) -> list[str]:
     reasons = configuration.signs_of_a_mail_server(values, list(want.own_names))
     if reasons and not want.take_over:
         raise Refused(
-            f"this host is a mail server: {'; '.join(reasons)}. As a smart host it would receive mail for nobody. "
+            f"this host is a mail server: {'; '.join(reasons)}. As a smart host it would receive none of that mail. "
             "If that is meant, set smarthost_take_over: true."
         )
     new = configuration.parse_main_cf(want.main_cf)

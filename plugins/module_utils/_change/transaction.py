@@ -184,7 +184,9 @@ def _follow_up(host: Host, plan: Plan) -> None:
         for job in plan.found.begin:
             host.manager.begin_schedule(job)
     except services.ServiceError as error:
-        raise Failed(f"Postfix runs with the new configuration, but nobody looks after it: {error}") from error
+        raise Failed(
+            f"Postfix runs with the new configuration, but the timers that look after it do not: {error}"
+        ) from error
 
 
 def _tidy(host: Host, slot: str) -> None:

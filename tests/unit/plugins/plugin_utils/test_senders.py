@@ -19,14 +19,14 @@ def look_up(text: str, address: str) -> str | None:
     for line in text.splitlines():
         if line.startswith("if "):
             depth += 1
-            negated, pattern = re.fullmatch(r"if (!?)/(.*)/", line).groups()  # type: ignore[union-attr]
+            [(negated, pattern)] = re.findall(r"^if (!?)/(.*)/$", line)
             if not skipped and bool(_search(pattern, address)) == bool(negated):
                 skipped = depth
         elif line == "endif":
             skipped = 0 if skipped == depth else skipped
             depth -= 1
         elif line.startswith("/") and not skipped:
-            pattern, result = re.fullmatch(r"/((?:[^/\\]|\\.)*)/ (.*)", line).groups()  # type: ignore[union-attr]
+            [(pattern, result)] = re.findall(r"^/((?:[^/\\]|\\.)*)/ (.*)$", line)
             if found := _search(pattern, address):
                 return re.sub(r"\$\{(\d)\}", lambda group: found.group(int(group.group(1))), result)
     return None
@@ -35,7 +35,7 @@ def look_up(text: str, address: str) -> str | None:
 def _search(pattern: str, text: str) -> re.Match[str] | None:
     # What Python spells otherwise.
     pattern = pattern.replace("[^].@<>[:space:][]", r"[^\].@<>\s\[]").replace("[^]@<>]", r"[^\]@<>]")
-    return re.search(pattern.replace("[^@<>[:space:]]", r"[^@<>\s]"), text, re.IGNORECASE)
+    return re.search(pattern, text, re.IGNORECASE)
 
 
 def tables(**given: object) -> dict[str, str]:
