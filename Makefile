@@ -16,33 +16,33 @@ setup: .venv/done ## Install what the project needs (system packages where you a
 # The system packages come first: without python3-venv there is no .venv.
 .venv/done: requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or newer, and $(PYTHON) is older. Name another one: make PYTHON=python3.12 setup")'
-	$(PYTHON) -m lab setup
+	$(PYTHON) -m workshop.lab setup
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
 demo: setup ## See it work: a throw-away server sends a mail through a stand-in provider
-	@$(BIN)/python -m demo
+	@$(BIN)/python -m workshop.demo
 
 test: setup ## Run every check: lint, unit tests, Molecule on five Debian releases and a stand-in for a Mac
-	@$(BIN)/python -m checks
+	@$(BIN)/python -m workshop.checks
 
 lint: setup ## Run the linters alone
-	@$(BIN)/python -m checks lint
+	@$(BIN)/python -m workshop.checks lint
 
 unit: setup ## Run the unit tests alone
-	@$(BIN)/python -m checks unit
+	@$(BIN)/python -m workshop.checks unit
 
 molecule: setup ## Run Molecule alone; LIMIT=trixie picks one host
-	@$(BIN)/python -m checks molecule
+	@$(BIN)/python -m workshop.checks molecule
 
 bench: setup ## Measure what the README promises in seconds
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m workshop.bench
 
 docs: setup ## Write anew what comes from the providers' files, and docs/support.md from what the tests proved
-	@$(BIN)/python -m docs.providers
-	@$(BIN)/python -m docs.replies
-	@$(BIN)/python -m docs.support
+	@$(BIN)/python -m workshop.pages.providers
+	@$(BIN)/python -m workshop.pages.replies
+	@$(BIN)/python -m workshop.pages.support
 
 lock: setup ## Pin all Python packages anew, with their hashes
 	$(BIN)/pip install --quiet uv
@@ -51,5 +51,5 @@ lock: setup ## Pin all Python packages anew, with their hashes
 
 clean: ## Remove the lab's containers and everything that was built
 	-@test ! -d .venv || for name in demo molecule molecule-replies molecule-systems molecule-distributions molecule-mac \
-	  $(addprefix bench-,runs first mail footprint status fleet outage); do $(BIN)/python -m lab down --name $$name; done
+	  $(addprefix bench-,runs first mail footprint status fleet outage); do $(BIN)/python -m workshop.lab down --name $$name; done
 	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,7 +10,7 @@ import yaml
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 
-from docs import provider_files
+from workshop.pages import provider_files
 
 ROLE = Path(__file__).resolve().parents[1] / "roles" / "smarthost"
 TEMPLATES = ("main.cf", "sasl_passwd", "generic", "sender", "foreign_sender", "virtual", "header_checks")

@@ -1,6 +1,6 @@
 """The role on a Mac, from the first run to the last: on this machine where it is one, else on the lab's stand-in.
 
-Each test goes on where the one before it ended. The provider is lab/sink.py on the Mac's own loopback.
+Each test goes on where the one before it ended. The provider is workshop/lab/sink.py on the Mac's own loopback.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-import lab
-from lab import certificates, labs, provider
-from lab.sink import ACCOUNT, IMPLICIT, STARTTLS
+from workshop import lab
+from workshop.lab import certificates, labs, provider
+from workshop.lab.sink import ACCOUNT, IMPLICIT, STARTTLS
 
 PROJECT = Path(__file__).resolve().parents[2]
 REAL = sys.platform == "darwin"
@@ -71,7 +71,7 @@ def before() -> Iterator[str]:
     if not REAL:
         labs.up(LAB, {"mac": "mac"})
     pems = certificates.create(LAB, provider.NAMES)
-    files = {"ca.pem": pems / "ca.pem", "tls.pem": pems / "trusted.pem", "sink.py": PROJECT / "lab/sink.py"}
+    files = {"ca.pem": pems / "ca.pem", "tls.pem": pems / "trusted.pem", "sink.py": PROJECT / "workshop/lab/sink.py"}
     for name, path in files.items():
         shell(f"mkdir -p {FOLDER} && cat >{FOLDER}/{name}", path.read_text())
     shell(f"echo 127.0.0.1 {provider.NAMES[0]} >>/etc/hosts")
@@ -91,7 +91,7 @@ def site(tmp_path: Path) -> Callable[..., int]:
     def run(**more: object) -> int:
         inventory = tmp_path / "hosts.yml"
         inventory.write_text(json.dumps({"all": {"hosts": {"mac": CONNECTION}, "vars": {**VARIABLES, **more}}}))
-        inventories = [] if REAL else [f"--inventory={PROJECT}/lab/inventory"]
+        inventories = [] if REAL else [f"--inventory={PROJECT}/workshop/lab/inventory"]
         settings = {
             # Not the settings of a real server, which lie beside site.yml.
             "ANSIBLE_PRECEDENCE": "all_inventory,groups_inventory",

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from lab.mac import postconf
 from tests import rendering
+from workshop.lab.mac import postconf
 
 KNOWN = postconf.table()
 # What macOS' Postfix was built with.

@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis
 
-from docs import provider_files, provider_schema, providers, replies
-from lab import scripted
+from workshop.lab import scripted
+from workshop.pages import provider_files, provider_schema, providers, replies
 
 FILES = provider_files.files()
 PROVIDERS = provider_files.presets()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from docs import support
+from workshop.pages import support
 
 
 def proof(kind: str, **more: object) -> dict[str, Any]:

@@ -20,14 +20,14 @@ import testinfra
 import yaml
 from testinfra.host import Host
 
-import lab
-from lab.host import exec, podman
-from lab.provider import Provider
+from workshop import lab
+from workshop.lab.host import exec, podman
+from workshop.lab.provider import Provider
 
 PROJECT = Path(__file__).resolve().parents[3]
 # Other scenarios have a link to this file.
 SCENARIO = Path(__file__).absolute().parents[1]
-INVENTORIES = (PROJECT / "lab/inventory", SCENARIO / "inventory")
+INVENTORIES = (PROJECT / "workshop/lab/inventory", SCENARIO / "inventory")
 LAB = os.environ.get("LAB", "molecule") + ("" if SCENARIO.name == "default" else f"-{SCENARIO.name}")
 DEFERRAL_SECONDS = 30
 ARRIVAL_SECONDS = 120
@@ -308,7 +308,7 @@ class Change:
     def __init__(self, folder: Path, **variables: object) -> None:
         folder.mkdir(mode=0o700)
         recorder = folder / "ssh"
-        recorder.write_text(RECORDER.format(folder=folder, ssh=PROJECT / "lab/podman-ssh"))
+        recorder.write_text(RECORDER.format(folder=folder, ssh=PROJECT / "workshop/lab/podman-ssh"))
         recorder.chmod(0o700)
         # Where nothing is to be done, nothing would be sent.
         exec(f"{LAB}-{NAME}", "chmod", "0600", MAIN_CF, check=False)

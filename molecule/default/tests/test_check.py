@@ -12,7 +12,7 @@ import testinfra
 from conftest import CHOSEN, LAB, NAME, PROJECT, Change, Mail, forget_the_log, lose_a_mail, run_site, said
 from testinfra.host import Host
 
-from lab.provider import ACCOUNT, Provider
+from workshop.lab.provider import ACCOUNT, Provider
 
 CHECK = PROJECT / "playbooks/check.yml"
 TEST_MAIL = PROJECT / "playbooks/test-mail.yml"

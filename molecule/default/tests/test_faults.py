@@ -14,8 +14,8 @@ import testinfra
 from conftest import LAB, NAME, NEW_PASSWORD, PASSWORD, Change, Counted, changed, run, said
 from testinfra.host import Host
 
-from lab.host import exec, podman
-from lab.provider import Provider
+from workshop.lab.host import exec, podman
+from workshop.lab.provider import Provider
 
 CONTAINER = f"{LAB}-{NAME}"
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import LAB, NAME, NEW_PASSWORD, OLD_AND_NEW, Counted
 from testinfra.host import Host
 
-from lab.provider import Provider
+from workshop.lab.provider import Provider
 
 BURST = 500
 # What providers count: a connection has one login.

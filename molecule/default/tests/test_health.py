@@ -11,8 +11,8 @@ import testinfra
 from conftest import LAB, NAME, Change, Mail, forget_the_log
 from testinfra.host import Host
 
-from lab.host import exec
-from lab.provider import Provider
+from workshop.lab.host import exec
+from workshop.lab.provider import Provider
 
 CONTAINER = f"{LAB}-{NAME}"
 COPY = "/var/spool/postfix/etc/resolv.conf"

@@ -9,7 +9,7 @@ import pytest
 from conftest import Mail, proves
 from testinfra.host import Host
 
-from lab.provider import Provider
+from workshop.lab.provider import Provider
 
 Send = Callable[..., Mail]
 

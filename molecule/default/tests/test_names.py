@@ -9,8 +9,8 @@ import testinfra
 from conftest import LAB, Mail, changed, run, said
 from testinfra.host import Host
 
-from lab import labs
-from lab.provider import Provider
+from workshop.lab import labs
+from workshop.lab.provider import Provider
 
 # An address of the account below the host's own name, as it is at home with a domain of one's own.
 OWN = "alerts@casey.test"

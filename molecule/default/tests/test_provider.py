@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conftest import LAB
 
-from lab.host import exec
-from lab.provider import (
+from workshop.lab.host import exec
+from workshop.lab.provider import (
     ACCOUNT,
     ALIASES,
     LOGINS_A_MINUTE,

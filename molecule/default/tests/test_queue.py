@@ -11,8 +11,8 @@ import testinfra
 from conftest import LAB, NAME, NEW_PASSWORD, Change, changed, forget_the_log, run
 from testinfra.host import Host
 
-from lab.host import exec
-from lab.provider import ACCOUNT, OTHER_ACCOUNT, OTHER_PASSWORD, PASSWORD, Provider
+from workshop.lab.host import exec
+from workshop.lab.provider import ACCOUNT, OTHER_ACCOUNT, OTHER_PASSWORD, PASSWORD, Provider
 
 CONTAINER = f"{LAB}-{NAME}"
 # Users of the host, what containers and devices call themselves, an app that has the account's own address.

@@ -8,7 +8,7 @@ import time
 import pytest
 from conftest import LAB, OLD_AND_NEW, run_on_host
 
-from lab.host import exec
+from workshop.lab.host import exec
 
 # What only a daemon reads -> a word of its complaint.
 BAD = {

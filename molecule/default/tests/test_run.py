@@ -30,9 +30,9 @@ from conftest import (
 )  # fmt: skip
 from testinfra.host import Host
 
-from lab import labs
-from lab.certificates import Kind
-from lab.provider import Provider
+from workshop.lab import labs
+from workshop.lab.certificates import Kind
+from workshop.lab.provider import Provider
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_where_nothing_is_to_be_done_the_host_is_called_once(host: Host, tmp_pat
     # What other tests lost is a fault for a day.
     forget_the_log(host)
     counting = tmp_path / "ssh"
-    counting.write_text(f'#!/bin/sh\necho >>"{tmp_path}/calls"\nexec "{PROJECT}/lab/podman-ssh" "$@"\n')
+    counting.write_text(f'#!/bin/sh\necho >>"{tmp_path}/calls"\nexec "{PROJECT}/workshop/lab/podman-ssh" "$@"\n')
     counting.chmod(0o700)
     variables = json.dumps({"ansible_ssh_executable": str(counting)})
     assert changed(run_site("--extra-vars", variables, limit=NAME, playbook=PROJECT / playbook)) == 0

@@ -15,8 +15,8 @@ import testinfra
 from conftest import LAB, NAME, changed, run, run_site, said
 from testinfra.host import Host
 
-from lab.host import exec
-from lab.provider import ACCOUNT, Provider
+from workshop.lab.host import exec
+from workshop.lab.provider import ACCOUNT, Provider
 
 CONTAINER = f"{LAB}-{NAME}"
 # As the inventory has it, as the provider shows a new one, and one that it does not know.

@@ -8,8 +8,8 @@ from conftest import LAB, OLD_AND_NEW
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from lab.host import exec
 from tests import rendering
+from workshop.lab.host import exec
 
 # Everything that means something to Postfix, a shell, Jinja or YAML, beside any character at all.
 HOSTILE = st.one_of(

@@ -11,9 +11,9 @@ import pytest
 from conftest import LAB, OLD_AND_NEW, Mail, changed, run, run_on_host, said
 from testinfra.host import Host
 
-import lab
-from lab.host import exec, podman
-from lab.provider import Provider
+from workshop import lab
+from workshop.lab.host import exec, podman
+from workshop.lab.provider import Provider
 
 pytestmark = OLD_AND_NEW
 

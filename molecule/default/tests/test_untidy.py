@@ -6,7 +6,7 @@ import pytest
 from conftest import UNTIDY, Mail
 from testinfra.host import Host
 
-from lab.provider import ACCOUNT, Provider
+from workshop.lab.provider import ACCOUNT, Provider
 
 pytestmark = pytest.mark.parametrize("name", UNTIDY, scope="module")
 

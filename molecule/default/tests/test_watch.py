@@ -12,8 +12,8 @@ import testinfra
 from conftest import LAB, NAME, NEW_PASSWORD, PASSWORD, Change, Mail, changed, forget_the_log, lose_a_mail, run, said
 from testinfra.host import Host
 
-from lab.host import exec
-from lab.provider import Provider
+from workshop.lab.host import exec
+from workshop.lab.provider import Provider
 
 CONTAINER = f"{LAB}-{NAME}"
 TOPIC = "http://127.0.0.1:8099/a-secret-topic"

@@ -13,9 +13,9 @@ import testinfra
 from conftest import CHOSEN, LAB, MAIN_CF, PASSWORD, UNTIDY, Mail, changed, proves, run
 from testinfra.host import Host
 
-from lab import labs
-from lab.host import exec
-from lab.provider import Provider
+from workshop.lab import labs
+from workshop.lab.host import exec
+from workshop.lab.provider import Provider
 
 Run = subprocess.CompletedProcess[str]
 FLEET = ",".join(CHOSEN)

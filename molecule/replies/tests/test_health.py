@@ -12,7 +12,7 @@ import testinfra
 from conftest import LAB, NAME, forget_the_log
 from testinfra.host import Host
 
-from lab.scripted import FASTMAIL, PERSONALITIES, Scripted
+from workshop.lab.scripted import FASTMAIL, PERSONALITIES, Scripted
 
 ACCOUNT = "casey@fastmail.com"
 UNKNOWN = "599 5.9.9 The answer is 42"

@@ -16,7 +16,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import diagn
 from conftest import LAB, MAIN_CF, NAME, PASSWORD, PROJECT, Change, forget_the_log, run, run_site, said
 from testinfra.host import Host
 
-from lab.scripted import Scripted
+from workshop.lab.scripted import Scripted
 
 FAILURES = {entry.key: entry for entry in diagnosis.TABLE}
 NEW_PASSWORD = "mnbvcxzlkjhgfdsa"

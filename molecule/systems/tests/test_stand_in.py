@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from conftest import LAB, PROJECT
 
-import lab
-from lab import labs
-from lab.host import exec
-from lab.provider import Provider
+from workshop import lab
+from workshop.lab import labs
+from workshop.lab.host import exec
+from workshop.lab.provider import Provider
 
 HOST = "bare"
 LABEL = "org.example.postfix"
@@ -84,7 +84,7 @@ def test_ansible_takes_it_for_a_mac(tmp_path: Path) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(f"all: {{hosts: {{{HOST}: {{lab: {LAB}}}}}}}")
     done = subprocess.run(
-        ["ansible", f"--inventory={PROJECT}/lab/inventory", f"--inventory={inventory}", HOST, "-m", "setup"],
+        ["ansible", f"--inventory={PROJECT}/workshop/lab/inventory", f"--inventory={inventory}", HOST, "-m", "setup"],
         env=os.environ | lab.environment() | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"},
         cwd=PROJECT, capture_output=True, text=True, check=True,
     )  # fmt: skip

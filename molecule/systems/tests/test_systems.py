@@ -10,9 +10,9 @@ import pytest
 from conftest import LAB, MAIN_CF, PASSWORD, UNTIDY, Mail, changed, proves, run, said
 from testinfra.host import Host
 
-from lab import labs
-from lab.host import exec
-from lab.provider import ACCOUNT, Provider
+from workshop.lab import labs
+from workshop.lab.host import exec
+from workshop.lab.provider import ACCOUNT, Provider
 
 PLIST = "/Library/LaunchDaemons/homelab.mail.smarthost.plist"
 JOB = "system/homelab.mail.smarthost"

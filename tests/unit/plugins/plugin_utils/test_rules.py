@@ -15,7 +15,7 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import PREFIX
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docs import provider_files
+from workshop.pages import provider_files
 
 Judge = Callable[..., rules.Verdict]
 Render = Callable[..., dict[str, str]]

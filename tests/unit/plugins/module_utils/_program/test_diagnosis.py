@@ -14,7 +14,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import diagn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docs import provider_files
+from workshop.pages import provider_files
 
 ENTRIES = {entry.key: entry for entry in diagnosis.TABLE}
 MET = tuple(provider_files.met())

@@ -1,0 +1,1 @@
+"""What writes documentation and generated code from the files that hold the facts."""
