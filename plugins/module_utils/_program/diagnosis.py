@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import replies
 
@@ -33,8 +33,7 @@ KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One failure: a stable name, the cause and the remedy in whole sentences, and the sentences that tell of it."""
 
     key: str
@@ -63,8 +62,7 @@ _FRAMES = re.compile(r"delivery temporarily suspended:?|sasl authentication fail
 _CODES = re.compile(r"(?<!\S)(?:[245]\d\d[- ](?:[245]\.\d{1,3}\.\d{1,3}(?!\S))?|[245]\.\d{1,3}\.\d{1,3}(?!\S))")
 
 
-@dataclass(frozen=True)
-class _Sentence:
+class _Sentence(NamedTuple):
     """One sentence of the table: the texts around its gaps, their length, and the entries that claim it."""
 
     parts: tuple[str, ...]

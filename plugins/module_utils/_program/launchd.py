@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import plistlib
 import time
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import files, services
@@ -28,6 +27,8 @@ class Launchd(services.ServiceManager):
             # Deliveries under way end by themselves when master is started anew.
             "AbandonProcessGroup": True,
         }
+        import plistlib
+
         return plistlib.dumps(job).decode()
 
     def _written(self) -> bool:
@@ -58,6 +59,8 @@ class Launchd(services.ServiceManager):
 
     def schedule(self, job: services.Job) -> dict[str, str]:
         plist = {"Label": job.label, "ProgramArguments": [services.LAUNCHER, job.command], "StartInterval": job.seconds}
+        import plistlib
+
         return {f"/Library/LaunchDaemons/{job.label}.plist": plistlib.dumps(plist).decode()}
 
     def scheduled(self, job: services.Job) -> bool:

@@ -11,7 +11,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 Run = Callable[..., tuple[int, str, str]]
@@ -49,8 +48,7 @@ class Mark(NamedTuple):
     sizes: dict[str, int]
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """What looks after the mail now and then: `smarthost` with this command, every so many seconds."""
 
     command: str
