@@ -27,7 +27,7 @@ class Launchd(services.ServiceManager):
             # Deliveries under way end by themselves when master is started anew.
             "AbandonProcessGroup": True,
         }
-        import plistlib
+        import plistlib  # not above: a Mac alone needs it
 
         return plistlib.dumps(job).decode()
 
@@ -59,7 +59,7 @@ class Launchd(services.ServiceManager):
 
     def schedule(self, job: services.Job) -> dict[str, str]:
         plist = {"Label": job.label, "ProgramArguments": [services.LAUNCHER, job.command], "StartInterval": job.seconds}
-        import plistlib
+        import plistlib  # not above: a Mac alone needs it
 
         return {f"/Library/LaunchDaemons/{job.label}.plist": plistlib.dumps(plist).decode()}
 
