@@ -33,6 +33,12 @@ def take(host: Host, restart: bool) -> None:
     _wait_for_greeting(host, mark)
 
 
+def stop(host: Host) -> None:
+    """Stop Postfix until it is started."""
+    _await_deliveries(host)
+    host.manager.stop()
+
+
 def start(host: Host) -> None:
     """Start Postfix, anew where it runs."""
     _await_deliveries(host)
