@@ -278,11 +278,20 @@ def signs_of_a_mail_server(values: dict[str, str], own_names: list[str]) -> list
         private = "." not in domain or domain.startswith(("localhost", "$", "/")) or is_private_domain(domain)
         if domain and domain not in own and not private:
             signs.append(f"mydestination names {domain}")
-    networks = re.split(r"[\s,]+", values.get("mynetworks", ""))
-    foreign = [network for network in networks if network and not _LOOPBACK.fullmatch(network)]
+    foreign = clients(values)
     if foreign and values.get("inet_interfaces", "all") not in ("loopback-only", "localhost", "127.0.0.1"):
         signs.append(f"mynetworks lets {' and '.join(foreign)} send")
     return signs
+
+
+def clients(values: Mapping[str, str]) -> list[str]:
+    """The networks besides loopback that a main.cf lets send.
+
+    >>> clients({"mynetworks": "127.0.0.0/8, [::1]/128, 172.17.0.0/16"})
+    ['172.17.0.0/16']
+    """
+    networks = re.split(r"[\s,]+", values.get("mynetworks", ""))
+    return [network for network in networks if network and not _LOOPBACK.fullmatch(network)]
 
 
 def hide_passwords(before: str, after: str) -> tuple[str, str]:

@@ -1,11 +1,14 @@
-"""Which hosts and networks lie inside one's own network. Pure Python, on the controller."""
+"""Which hosts and networks lie inside one's own network, and which may send through a host. Pure Python."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean
 
 # What can lie behind a router or inside a VPN. Not ipaddress' own word for it, which calls 0.0.0.0/0 private.
 _PRIVATE = tuple(
@@ -15,6 +18,11 @@ _PRIVATE = tuple(
         "fc00::/7", "fe80::/10", "::1/128",
     )
 )  # fmt: skip
+# What the internet has of IPv6. A network at home may have a part of it, of this size at most.
+_GLOBAL = ipaddress.IPv6Network("2000::/3")
+_AT_HOME = 64
+# Wider than any network at home.
+_WIDEST = {4: 8, 6: 48}
 
 
 def is_inside(host: str) -> bool:
@@ -42,3 +50,48 @@ def is_public(text: str) -> bool:
     first, last = network[0], network[-1]
     inside = any(first in private and last in private for private in _PRIVATE)
     return first != last and not inside
+
+
+def read_clients(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The networks that may send through this host, as mynetworks spells them, and those of them that are one machine.
+
+    >>> read_clients(Verdict(), {"clients": ["192.168.1.0/24", "fd00::5"]})
+    {'networks': ['192.168.1.0/24', '[fd00::5]/128'], 'machines': ['[fd00::5]/128']}
+    """
+    found = {}
+    for given in map(str, settings.get("clients") or []):
+        if not clean(given):
+            continue
+        try:
+            network = ipaddress.ip_network(re.sub(r"[\[\]]", "", given), strict=False)
+        except ValueError:
+            verdict.fault(
+                "clients", f"{given!r} is not a network.", "Write one, or an address: 192.168.1.0/24, fd00::5."
+            )
+            continue
+        fault = _fault(network)
+        if fault:
+            verdict.fault("clients", f"{given} {fault[0]}", fault[1])
+        elif str(network.network_address) != re.sub(r"[\[\]]|/.*", "", given):
+            verdict.fault("clients", f"{given} is an address in a network.", f"Write the network, {network}, or no /.")
+        spelled = f"[{network.network_address}]/{network.prefixlen}" if network.version == 6 else str(network)
+        found[spelled] = network.num_addresses == 1
+    return {"networks": list(found), "machines": [spelled for spelled, alone in found.items() if alone]}
+
+
+def _fault(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[str, str] | None:
+    """Why a network may not send through a host, and what to do."""
+    at_home = (
+        isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_GLOBAL) and network.prefixlen >= _AT_HOME
+    )
+    if is_public(str(network)) and not at_home:
+        return (
+            "is on the internet: strangers there would send as your account.",
+            "Name networks at home alone, such as 192.168.1.0/24; of public IPv6, the /64 that this host is in.",
+        )
+    if network.prefixlen < _WIDEST[network.version]:
+        return (
+            "is wider than any network at home.",
+            f"Name the part that is yours, /{_WIDEST[network.version]} at most.",
+        )
+    return None

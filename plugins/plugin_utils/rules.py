@@ -20,7 +20,7 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_pr
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, check_controls, clean, text
 
 # Names that are set aside for what is to come.
-_NOT_YET = ("smarthost_accounts", "smarthost_clients")
+_NOT_YET = ("smarthost_accounts",)
 
 
 # main.cf parameters that a variable is for: two places for one fact would contradict each other.
@@ -44,6 +44,8 @@ _VARIABLE_FOR = {
     "mydestination": "smarthost_hostname",
 }
 
+# Parameters that would break what a variable promises, where it is used.
+_PROMISED = {"clients": ("mynetworks", "smtpd_client_restrictions", "smtpd_relay_restrictions")}
 
 _PARAMETER = re.compile(r"[A-Za-z0-9_]+")
 
@@ -89,6 +91,10 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     check_mailbox(verdict, settings, account, providers)
     verdict.plan["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
     verdict.plan["parameters"] = _parameters(verdict, settings)
+    verdict.plan["clients"] = networks.read_clients(verdict, settings)
+    if verdict.plan["clients"]["networks"]:
+        # Whatever they send as, the account may send as nobody but itself.
+        verdict.plan["rewrite"] = "all"
     _check_size(verdict, provider)
     _check_open_relay(verdict)
     verdict.plan["hostname"] = _hostname(verdict, settings)
@@ -176,6 +182,10 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]
             verdict.fault("parameters", f"{name!r} is not a parameter name.", "Letters, digits and _ only.")
         elif name in _VARIABLE_FOR:
             verdict.fault("parameters", f"{name} is said elsewhere.", f"Use {_VARIABLE_FOR[name]}.")
+        elif promised := [
+            variable for variable, names in _PROMISED.items() if settings.get(variable) and name in names
+        ]:
+            verdict.fault("parameters", f"{name} is said by smarthost_{promised[0]}.", "Take one of them out.")
         elif isinstance(value, (Mapping, list, tuple)):
             verdict.fault("parameters", f"{name} is a list or mapping.", "Write the value as in main.cf, as one text.")
         text = "" if value is None else str(value).strip()

@@ -1,8 +1,10 @@
-"""One server for the house: a relay without a login."""
+"""One server for the house: relays without a login, clients, hubs and their spokes."""
 
 from __future__ import annotations
 
 import re
+import time
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +12,7 @@ import testinfra
 from conftest import LAB, NAME, Mail, changed, run, said
 from testinfra.host import Host
 
+from workshop.lab import labs
 from workshop.lab.host import exec
 from workshop.lab.provider import Provider
 
@@ -69,3 +72,93 @@ def test_a_relay_that_goes_by_addresses_needs_no_login_and_is_verified(
     assert re.fullmatch(r"# Managed by Ansible\.\n?", passwords)
     assert "accepts mail of this host without a login" in host.check_output("smarthost login")
     assert host.run("smarthost status").rc == 0
+
+
+# --- a second host ----------------------------------------------------------------------------------
+
+# Hands in a mail from another machine, and says what became of it; `times` for as many within a moment.
+HAND_IN = """
+import smtplib, sys
+server, recipient, subject, times = sys.argv[1:]
+for number in range(int(times)):
+    try:
+        with smtplib.SMTP(server, 25, "scanner.lan", 20) as session:
+            text = f"From: Scanner <scan@elsewhere.example>\\nTo: {recipient}\\nSubject: {subject}\\n\\nA page."
+            session.sendmail("scan@elsewhere.example", [recipient], text)
+        said = "250"
+    except smtplib.SMTPResponseException as error:
+        said = str(error.smtp_code)
+    except smtplib.SMTPRecipientsRefused as error:
+        said = str(error.recipients[recipient][0])
+print(said)
+"""
+# A mail, and one that hides in it behind line ends that are none.
+SMUGGLE = """
+import socket, sys
+session = socket.create_connection((sys.argv[1], 25), 20)
+replies = session.makefile("rb")
+replies.readline()
+end = sys.argv[3].encode().decode("unicode_escape").encode()
+inner = b"MAIL FROM:<ceo@bank.example>\\r\\nRCPT TO:<casey@fastmail.com>\\r\\nDATA\\r\\n"
+inner += b"Subject: smuggled\\r\\n\\r\\nx\\r\\n.\\r\\n"
+for line in (b"HELO scanner.lan", b"MAIL FROM:<a@b.example>", b"RCPT TO:<casey@fastmail.com>", b"DATA"):
+    session.sendall(line + b"\\r\\n")
+    assert replies.readline()[:1] in b"23", line
+session.sendall(b"Subject: " + sys.argv[2].encode() + b"\\r\\n\\r\\nx" + end + inner + b"\\r\\n.\\r\\nQUIT\\r\\n")
+session.shutdown(socket.SHUT_WR)
+replies.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[str]:
+    """A second host, which has a name on the internet; its container."""
+    labs.up(LAB, {"web": "trixie"}, hostnames={"web": "web.casey.test"})
+    yield f"{LAB}-web"
+    labs.down(LAB, ["web"])
+
+
+def link_local(host: str) -> str:
+    """The address of a host of the lab on its link, as the other hosts there reach it."""
+    found = exec(f"{LAB}-{host}", "ip", "-6", "-br", "address", "show", "scope", "link").stdout
+    return f"{found.split()[2].partition('/')[0]}%eth0"
+
+
+def hand_in(web: str, server: str, recipient: str = "casey@fastmail.com", subject: str = "x", times: int = 1) -> str:
+    """The reply to the last of so many mails that the second host hands in."""
+    return exec(web, "python3", "-c", HAND_IN, server, recipient, subject, str(times)).stdout.strip()
+
+
+def test_who_is_listed_sends_as_the_account_and_no_one_else_sends_at_all(
+    host: Host, provider: Provider, usual: None, web: str
+) -> None:
+    """Over IPv6 the second host is in a network that is listed, over IPv4 it is not; then the other way round."""
+    firewall = "#!/bin/sh\necho Status: active\n"
+    host.run_expect([0], f"printf '{firewall}' >/usr/sbin/ufw && chmod 755 /usr/sbin/ufw")
+    done = run(smarthost_clients=["fe80::/64"])
+    host.run_expect([0], "rm /usr/sbin/ufw")
+    assert changed(done) == 1
+    assert "let them in: ufw allow proto tcp from fe80::/64 to any port 25" in said(done)
+    assert changed(run(smarthost_clients=["fe80::/64"])) == 0
+    listed, unlisted = link_local(NAME), address(NAME)
+    for recipient in ("casey@fastmail.com", "root", f"root@{NAME}", "a%b.example@localhost", "@localhost:a@b.example"):
+        assert hand_in(web, unlisted, recipient) == "554"
+    subject = uuid.uuid4().hex
+    assert hand_in(web, listed, "friend@elsewhere.example", subject) == "250"
+    mail = provider.wait_for_mail(lambda mail: mail["Subject"] == subject)
+    assert (mail.sender, mail.recipient) == ("casey@fastmail.com", "friend@elsewhere.example")
+    assert mail["From"] == "Scanner <casey@fastmail.com>"
+    # Neither by a route of its own does it reach others, nor is a mail split in two.
+    for end in ("\\n.\\n", "\\n.\\r\\n", "\\r\\n.\\n", "\\r.\\r"):
+        exec(web, "python3", "-c", SMUGGLE, listed, subject, end, check=False)
+    time.sleep(1)
+    assert "smuggled" not in provider.subjects()
+    # The 61st in a minute has to come back, but not the host's own.
+    assert hand_in(web, listed, times=65) == "450"
+    assert hand_in(f"{LAB}-{NAME}", "127.0.0.1", times=65) == "250"
+    # What is named by its own address is a host that sends for itself, and is not counted.
+    changed(run(smarthost_clients=[address("web")]))
+    assert hand_in(web, unlisted, times=65) == "250"
+    assert hand_in(web, listed) == "554"
+    refused = run(smarthost_clients=["2001:db8:1:2::/64"])
+    assert "this host has no address in 2001:db8:1:2::/64" in said(refused)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import aliases
+from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, clients
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.host import Found, Host
 from ansible_collections.homelab.mail.plugins.module_utils._program import services, watch
@@ -69,6 +69,8 @@ class Seen:
     #: What says that this host cannot start Postfix at boot, and whether something can run now and then.
     note: str = ""
     timers: bool = True
+    #: The firewall that is active, where new clients are to come through it.
+    firewall: str = ""
     #: Who gets the mail of local users; None where the role decides on it already.
     recipients: aliases.Before | None = None
 
@@ -105,6 +107,9 @@ class Plan:
     elsewhere: str
     not_at_boot: str
     untended: str
+    #: Networks that are to send through this host, and what may keep the new ones out: a sentence or empty.
+    clients: Sequence[str]
+    shut_out: str
 
     @property
     def runs_anew(self) -> bool:
@@ -128,7 +133,7 @@ def report(plan: Plan, tried: Iterable[str] = ()) -> Report:
     if plan.runs_anew:
         how = "started" if not plan.found.running else "restarted" if plan.restart else "reloaded"
         actions.append(f"{how} Postfix")
-    warnings = [plan.not_at_boot, plan.untended]
+    warnings = [plan.not_at_boot, plan.untended, plan.shut_out]
     if plan.dropped:
         warnings.append(
             f"Taking over the Postfix of this host: {', '.join(plan.dropped)} will no longer be set. "
@@ -177,7 +182,16 @@ def make(want: Wanted, seen: Seen) -> Plan:
         elsewhere=_elsewhere(want, seen),
         not_at_boot=seen.note if not found.running else "",
         untended=_UNTENDED if (seen.wrong or not found.running) and not seen.timers else "",
+        clients=configuration.clients(parsed(main_cf)),
+        shut_out=clients.shut_out(seen.firewall, _new_clients(want, seen.main_cf)),
     )
+
+
+def _new_clients(want: Wanted, before: str) -> list[str]:
+    """The networks that could not send through this host yet."""
+    old, new = map(configuration.parse_main_cf, (before, want.main_cf))
+    there = configuration.clients(old) if old.get("inet_interfaces") == new.get("inet_interfaces") else []
+    return [network for network in configuration.clients(new) if network not in there]
 
 
 _UNTENDED = (
@@ -271,6 +285,7 @@ def look(host: Host, want: Wanted) -> Seen:
         stale_chroot=bool(wrong) and host.has_stale_chroot(),
         note=host.manager.note,
         timers=bool(host.job_files(want.main_cf)),
+        firewall=clients.firewall(host) if _new_clients(want, main_cf) else "",
         recipients=None if slot else aliases.look(host, list(want.own_names), asks_postfix),
     )
 

@@ -10,7 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import rehearsal, route
+from ansible_collections.homelab.mail.plugins.module_utils._change import clients, rehearsal, route
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, files, login
 
@@ -29,6 +29,7 @@ def run(host: Host, wanted: Wanted, plan: Plan) -> list[str]:
     if host.installed and not (host.module.check_mode and wanted.installed):
         check_host(host, wanted.ca_file)
         if plan.wrong:
+            clients.check(plan.clients)
             _check_configuration(host, wanted, plan.main_cf)
             obstacle = _rehearse(host, wanted, wanted.login["tls_security_level"] if plan.tries_way else "")
     if plan.tries_way and os.path.isfile(wanted.ca_file):

@@ -91,3 +91,81 @@ def test_a_spoke_hands_over_what_is_written_under_its_public_name(
     files = render(judge(**HUB, hostname=given).plan, **own)
     assert f"/^({users})@/ ${{1}}@web.casey.test.localdomain" in files["virtual"]
     assert "/^(.*)@(web\\.casey\\.test)$/ ${1}@${2}.localdomain" in files["sender"]
+
+
+# --- who may hand in mail ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "networks", "machines"),
+    [
+        ([], [], []),
+        (["172.17.0.0/16", "192.168.1.20"], ["172.17.0.0/16", "192.168.1.20/32"], ["192.168.1.20/32"]),
+        (["[fd00:d0c::]/64", "fd00::5"], ["[fd00:d0c::]/64", "[fd00::5]/128"], ["[fd00::5]/128"]),
+        (["10.0.0.0/8", "fd00:1::/48", "100.64.0.0/10"], ["10.0.0.0/8", "[fd00:1::]/48", "100.64.0.0/10"], []),
+        # The host is asked whether it is in it; and who names a single machine means it.
+        (["2001:db8:1:2::/64"], ["[2001:db8:1:2::]/64"], []),
+        (["203.0.113.7"], ["203.0.113.7/32"], ["203.0.113.7/32"]),
+    ],
+)
+def test_networks_at_home_may_send(
+    judge: Judge, render: Render, given: list[str], networks: list[str], machines: list[str]
+) -> None:
+    verdict = judge(clients=given)
+    assert verdict.faults == []
+    assert verdict.plan["clients"] == {"networks": networks, "machines": machines}
+    assert verdict.plan["rewrite"] == ("all" if given else "")
+    main_cf = render(verdict.plan)["main.cf"]
+    own = "127.0.0.0/8, [::ffff:127.0.0.0]/104, [::1]/128"
+    assert f"mynetworks = {', '.join([own, *networks])}\n" in main_cf
+    assert ("smtpd_client_restrictions = permit_mynetworks, reject\n" in main_cf) == bool(given)
+    assert not given or f"smtpd_client_event_limit_exceptions = {', '.join([own, *machines])}\n" in main_cf
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        ("0.0.0.0/0", "is on the internet"),
+        ("::/0", "is on the internet"),
+        ("[::ffff:0.0.0.0]/96", "is on the internet"),
+        ("203.0.113.0/24", "is on the internet"),
+        ("2001:db8::/48", "is on the internet"),
+        ("2000::/3", "is on the internet"),
+        ("10.0.0.0/7", "is on the internet"),
+        ("fd00::/8", "is wider than any network at home"),
+        ("192.168.1.5/24", "is an address in a network. Write the network, 192.168.1.0/24, or no /."),
+        ("fd00::5/64", "is an address in a network. Write the network, fd00::/64, or no /."),
+        ("docker0", "'docker0' is not a network. Write one, or an address"),
+        ("192.168.1", "is not a network"),
+    ],
+)
+def test_a_network_of_strangers_is_refused(judge: Judge, network: str, reason: str) -> None:
+    [fault] = judge(clients=["172.17.0.0/16", network]).faults
+    assert fault.startswith("smarthost_clients: ") and reason in fault
+
+
+@pytest.mark.parametrize("name", ["mynetworks", "smtpd_client_restrictions", "smtpd_relay_restrictions"])
+def test_no_parameter_lets_in_who_is_not_listed(judge: Judge, name: str) -> None:
+    [fault] = judge(clients=["172.17.0.0/16"], parameters={name: "192.168.1.0/24"}).faults
+    assert f"{name} is said by smarthost_clients" in fault
+
+
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [("3.2.2", False), ("3.5.23", False), ("3.5.25", True), ("3.7.9", False), ("3.7.11", True), ("3.8.1", False),
+     ("3.9.0", True), ("3.10.5", True)],
+)  # fmt: skip
+def test_what_this_postfix_knows_against_smuggling_is_set(
+    judge: Judge, render: Render, version: str, known: bool
+) -> None:
+    main_cf = render(judge(clients=["172.17.0.0/16"]).plan, __smarthost_version=version)["main.cf"]
+    assert ("smtpd_forbid_bare_newline = normalize" in main_cf) == known
+    assert "reject_unauth_pipelining" in main_cf
+
+
+def test_clients_get_tls_where_there_is_a_certificate(judge: Judge, render: Render) -> None:
+    clients = {"clients": ["172.17.0.0/16"]}
+    assert "smtpd_tls_security_level" not in render(judge(**clients).plan)["main.cf"]
+    for name in ("smtpd_tls_chain_files", "smtpd_tls_cert_file"):
+        main_cf = render(judge(**clients, parameters={name: "/etc/ssl/nas.pem"}).plan)["main.cf"]
+        assert "smtpd_tls_security_level = may\n" in main_cf

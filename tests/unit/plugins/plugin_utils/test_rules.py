@@ -1167,7 +1167,7 @@ def test_the_domains_of_all_addresses_of_a_plan_are_public(judge: Judge, provide
     assert domains == {"a.org", "b.org", sender.partition("@")[2].lower()} - {""}
 
 
-@pytest.mark.parametrize("name", ["smarthost_accounts", "smarthost_clients"])
+@pytest.mark.parametrize("name", ["smarthost_accounts"])
 def test_what_this_version_cannot_do_is_refused_and_not_ignored(name: str) -> None:
     (fault,) = rules.unknown_variables([name], ["smarthost_aliases"])
     assert fault.startswith(f"{name}: this version cannot do that yet")
