@@ -13,7 +13,16 @@ from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 from workshop.pages import provider_files
 
 ROLE = Path(__file__).resolve().parents[1] / "roles" / "smarthost"
-_TABLES = ("sasl_passwd", "generic", "sender", "foreign_sender", "foreign_header", "virtual", "header_checks")
+_TABLES = (
+    "sasl_passwd",
+    "generic",
+    "sender",
+    "foreign_sender",
+    "foreign_header",
+    "virtual",
+    "header_checks",
+    "allowed",
+)
 TEMPLATES = ("main.cf", *_TABLES)
 
 

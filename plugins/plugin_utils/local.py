@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import check_sender, other_provider
+from ansible_collections.homelab.mail.plugins.plugin_utils.senders import escaped
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import is_host_of
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean, is_placeholder_address
 
@@ -76,6 +77,33 @@ def read_aliases(
     if default_target:
         table.setdefault("root", [default_target])
     return table
+
+
+def read_allowed(verdict: Verdict, settings: Mapping[str, Any], needed: Iterable[str]) -> list[str]:
+    """Patterns of the addresses that may be written to; none where all may. `needed` must be among them."""
+    given = settings.get("allowed_recipients")
+    if given is None:
+        return []
+    entries = [str(entry).strip().lower() for entry in given if clean(entry)]
+    if not any(entries):
+        verdict.fault("allowed_recipients", "is empty, so that no mail would leave.", "Name who may be written to.")
+        return []
+    for entry in entries:
+        if not (addresses.is_host_name(entry[1:]) if entry.startswith("@") else addresses.is_address(entry)):
+            verdict.fault("allowed_recipients", f"{entry!r} is not an address.", "Write one, or @ and a domain.")
+    missing = [
+        address for address in needed
+        if not {address.lower(), f"@{addresses.domain_of(address)}"} & set(entries)
+        and not addresses.is_private_domain(addresses.domain_of(address))
+    ]  # fmt: skip
+    if missing:
+        verdict.fault(
+            "allowed_recipients",
+            "lacks addresses that mail of this host goes to or comes from, so that alerts or their bounces would be "
+            "refused.",
+            f"Add {', '.join(missing)}.",
+        )
+    return [(".*" if entry.startswith("@") else "") + escaped(entry) for entry in entries]
 
 
 def check_mailbox(

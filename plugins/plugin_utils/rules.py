@@ -15,7 +15,12 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils import networks, senders
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import read_account, read_password, read_username
-from ansible_collections.homelab.mail.plugins.plugin_utils.local import check_mailbox, read_aliases, read_generic
+from ansible_collections.homelab.mail.plugins.plugin_utils.local import (
+    check_mailbox,
+    read_aliases,
+    read_allowed,
+    read_generic,
+)
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_provider
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, check_controls, clean, text
 
@@ -45,7 +50,10 @@ _VARIABLE_FOR = {
 }
 
 # Parameters that would break what a variable promises, where it is used.
-_PROMISED = {"clients": ("mynetworks", "smtpd_client_restrictions", "smtpd_relay_restrictions")}
+_PROMISED = {
+    "clients": ("mynetworks", "smtpd_client_restrictions", "smtpd_relay_restrictions"),
+    "allowed_recipients": ("transport_maps",),
+}
 
 _PARAMETER = re.compile(r"[A-Za-z0-9_]+")
 
@@ -90,6 +98,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["aliases"] = read_aliases(verdict, settings, provider, account["from"])
     check_mailbox(verdict, settings, account, providers)
     verdict.plan["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
+    verdict.plan["allowed"] = read_allowed(verdict, settings, addresses_of(verdict.plan))
     verdict.plan["parameters"] = _parameters(verdict, settings)
     verdict.plan["clients"] = networks.read_clients(verdict, settings)
     if verdict.plan["clients"]["networks"]:
@@ -248,11 +257,14 @@ def _check_ca_file(verdict: Verdict, settings: Mapping[str, Any]) -> None:
         )
 
 
-def public_domains(plan: Mapping[str, Any]) -> set[str]:
-    """The domains that mail of the plan goes to or comes from on the internet."""
-    if not plan["accounts"]:
-        return set()
+def addresses_of(plan: Mapping[str, Any]) -> list[str]:
+    """The addresses that mail of the plan goes to or comes from on the internet, each once."""
     found = [account["from"] for account in plan["accounts"]]
     found += [target for targets in plan["aliases"].values() for target in targets]
     found += list(plan["generic"].values())
-    return {addresses.domain_of(address) for address in found} - {""}
+    return list(dict.fromkeys(address for address in found if "@" in address))
+
+
+def public_domains(plan: Mapping[str, Any]) -> set[str]:
+    """Their domains."""
+    return {addresses.domain_of(address) for address in addresses_of(plan)} if plan["accounts"] else set()

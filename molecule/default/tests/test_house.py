@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, Mail, changed, run, said
+from conftest import INVENTORIES, LAB, NAME, Mail, changed, forget_the_log, run, run_site, said
 from testinfra.host import Host
 
 from workshop.lab import labs
@@ -162,3 +165,68 @@ def test_who_is_listed_sends_as_the_account_and_no_one_else_sends_at_all(
     assert hand_in(web, listed) == "554"
     refused = run(smarthost_clients=["2001:db8:1:2::/64"])
     assert "this host has no address in 2001:db8:1:2::/64" in said(refused)
+
+
+SPOKE = {"suite": "trixie", "smarthost_provider": "hub", "smarthost_host": f"{LAB}-{NAME}"}
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, web: str) -> str:
+    """The option for the second host as a spoke of the first one; nothing else is said of it."""
+    path = tmp_path / "hosts.yml"
+    path.write_text(json.dumps({"all": {"vars": {"lab": LAB}, "hosts": {"web": SPOKE}}}))
+    return str(path)
+
+
+def test_a_spoke_needs_its_hub_alone_and_waits_for_it(
+    host: Host, provider: Provider, usual: None, web: str, inventory: str
+) -> None:
+    spoke = testinfra.get_host(f"podman://{web}")
+
+    def connect() -> subprocess.CompletedProcess[str]:
+        return run_site(limit="web", inventories=[INVENTORIES[0], Path(inventory)])
+
+    # The hub does not know it yet.
+    changed(run(smarthost_clients=["192.0.2.1"]))
+    refused = connect()
+    assert f"Nothing was changed: {LAB}-{NAME} refused the recipient root@web.localdomain: 554" in said(refused)
+    changed(run(smarthost_clients=[address("web")]))
+    changed(connect(), "web")
+    assert changed(connect(), "web") == 0
+    assert spoke.check_output("smarthost login") == f"{LAB}-{NAME} accepts mail of this host without a login."
+    # To the hub's alias for each, as the account; also under the name that is one on the internet.
+    for to, sender, recipient in (
+        ("root", "", "casey@fastmail.com"),
+        ("ups", "backup", "alerts@casey.test"),
+        ("root@web.casey.test", "app@web.casey.test", "casey@fastmail.com"),
+        ("friend@elsewhere.example", "", "friend@elsewhere.example"),
+    ):
+        mail = Mail(spoke, to=to, sender=sender).arrived(provider)
+        assert (mail.sender, mail.recipient) == ("casey@fastmail.com", recipient)
+        assert mail["From"].addresses[0].addr_spec == "casey@fastmail.com"
+    host.run_expect([0], "systemctl stop postfix")
+    waiting = Mail(spoke)
+    assert "Connection refused" in waiting.reason_it_waits()
+    assert "waiting" in spoke.run("smarthost status").stdout
+    host.run_expect([0], "systemctl start postfix")
+    assert waiting.arrived(provider, timeout=60)
+    spoke.run_expect([0], "smarthost status")
+
+
+def test_no_one_but_those_who_are_named_is_written_to(host: Host, provider: Provider, usual: None) -> None:
+    missing = run(smarthost_allowed_recipients=["casey@fastmail.com"])
+    assert "so that alerts or their bounces would be refused. Add alerts@casey.test." in said(missing)
+    assert changed(run(smarthost_allowed_recipients=["casey@fastmail.com", "@casey.test"])) == 1
+    friend = "friend@elsewhere.example"
+    assert hand_in(f"{LAB}-{NAME}", "127.0.0.1", friend) == "550"
+    provider.clear()
+    refused = Mail(host, to=friend)
+    # The bounce goes to who sent it, by root's alias.
+    bounce = provider.wait_for_mail(lambda mail: not mail.sender)
+    assert bounce.recipient == "casey@fastmail.com"
+    assert "smarthost_allowed_recipients does not name this address" in " ".join(bounce.as_string().split())
+    assert "If the mail was meant to leave, add the address" in host.run("smarthost status").stdout
+    for to, recipient in (("root", "casey@fastmail.com"), ("ups", "alerts@casey.test"), ("x@casey.test",) * 2):
+        assert Mail(host, to=to).arrived(provider).recipient == recipient
+    assert refused.subject not in provider.subjects()
+    forget_the_log(host)

@@ -808,6 +808,12 @@ REPLIES: tuple[dict[str, Any], ...] = (
               'reason.',
      'remedy': 'Look in the log for the failures before this one and cure those; Postfix tries again by itself.',
      'says': ('delivery temporarily suspended',)},
+    {'key': 'recipient-not-allowed',
+     'kind': 'policy',
+     'cause': 'This host may not write to that address, because smarthost_allowed_recipients does not name it.',
+     'remedy': 'If the mail was meant to leave, add the address to smarthost_allowed_recipients. If not, look at which '
+               'program sends it.',
+     'says': ('smarthost_allowed_recipients does not name this address',)},
     {'key': 'postmark-login-refused',
      'kind': 'login',
      'cause': 'Postmark refused the login: it takes a server API token as user and as password, or an SMTP token pair.',

@@ -169,3 +169,47 @@ def test_clients_get_tls_where_there_is_a_certificate(judge: Judge, render: Rend
     for name in ("smtpd_tls_chain_files", "smtpd_tls_cert_file"):
         main_cf = render(judge(**clients, parameters={name: "/etc/ssl/nas.pem"}).plan)["main.cf"]
         assert "smtpd_tls_security_level = may\n" in main_cf
+
+
+# --- whom they may write to -------------------------------------------------------------------------
+
+
+def test_all_may_be_written_to_where_nothing_is_said(judge: Judge, render: Render) -> None:
+    assert "transport_maps" not in render(judge().plan)["main.cf"]
+
+
+def test_no_one_else_than_those_named_may_be_written_to(judge: Judge, render: Render) -> None:
+    verdict = judge(allowed_recipients=["Bob@Fastmail.com", "@casey.test"], aliases={"ups": "ups@casey.test"})
+    assert verdict.faults == []
+    files = render(verdict.plan)
+    assert "transport_maps = regexp:@slot@/allowed\n" in files["main.cf"]
+    assert "if !/^(bob@fastmail\\.com|.*@casey\\.test)$/\n/@/ error:5.7.1" in files["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        ({"allowed_recipients": []}, "is empty, so that no mail would leave."),
+        ({"allowed_recipients": [""]}, "is empty, so that no mail would leave."),
+        ({"allowed_recipients": ["bob@fastmail.com", "casey"]}, "'casey' is not an address."),
+        ({"allowed_recipients": ["bob@fastmail.com", "@"]}, "'@' is not an address."),
+        ({"allowed_recipients": ["@casey.test"]}, "Add bob@fastmail.com."),
+        (
+            {
+                "allowed_recipients": ["bob@fastmail.com"],
+                "aliases": {"root": ["a@one.test", "ups"], "ups": "b@two.test"},
+                "generic": {"nut": "c@three.test"},
+            },
+            "Add a@one.test, b@two.test, c@three.test.",
+        ),
+    ],
+)
+def test_a_list_that_would_keep_alerts_back_is_refused(judge: Judge, variables: dict[str, Any], fault: str) -> None:
+    [said] = judge(**variables).faults
+    assert said.startswith("smarthost_allowed_recipients: ") and fault in said
+
+
+def test_it_is_not_got_round_by_a_way_of_ones_own(judge: Judge) -> None:
+    variables = {"allowed_recipients": ["bob@fastmail.com"], "parameters": {"transport_maps": "hash:/etc/postfix/t"}}
+    [fault] = judge(**variables).faults
+    assert "transport_maps is said by smarthost_allowed_recipients. Take one of them out." in fault
