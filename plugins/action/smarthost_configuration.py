@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._program import installed
 
 
 class ActionModule(ActionBase):
@@ -18,7 +19,11 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         seen, key = arguments.pop("seen", None), arguments.pop("key", "")
-        if seen and configuration.is_in_place(seen, arguments, key):
+        if (
+            seen
+            and installed.is_installed(seen["program"], seen["interpreter"], key)
+            and (configuration.is_in_place(seen, arguments, key))
+        ):
             result.update(changed=False, actions=[], dropped=[])
         else:
             result.update(self._execute_module(module_args=arguments, task_vars=task_vars))

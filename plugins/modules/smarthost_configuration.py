@@ -108,7 +108,7 @@ options:
     default: 0
   service_manager:
     description:
-      - What starts Postfix at boot, as the fact C(ansible_service_mgr) has it.
+      - What starts Postfix at boot, RV(homelab.mail.smarthost_info#module:service_manager).
       - >-
         V(systemd), V(openrc), or V(launchd), where a LaunchDaemon is written. With anything else Postfix is started
         by C(postfix start), with a warning that nothing starts it again after a reboot.
