@@ -114,6 +114,12 @@ options:
         by C(postfix start), with a warning that nothing starts it again after a reboot.
     type: str
     default: systemd
+  templates:
+    description:
+      - Templates of the role that are rendered on the controller, by the variables of the task. Of V(main.cf) comes
+        O(main_cf), of V(sasl_passwd) O(sasl_passwd), of each other a table of its name.
+    type: list
+    elements: str
   seen:
     description:
       - >-

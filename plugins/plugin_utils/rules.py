@@ -11,6 +11,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
@@ -104,6 +105,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     login = account["username"] if provider.get("from") in ("owned", "login") else ""
     verdict.plan["maps"] = senders.maps(verdict.plan["generic"], account["from"], verdict.plan["aliases"], login)
     verdict.plan["watch"] = _watch(verdict, settings)
+    _for_host(verdict.plan, account)
     _check_ca_file(verdict, settings)
     if settings.get("tls_security_level") == "encrypt":
         verdict.warnings.append(
@@ -111,6 +113,24 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
             "the password. With secure, only the relay does."
         )
     return verdict
+
+
+def _for_host(plan: dict[str, Any], account: Mapping[str, Any]) -> None:
+    """What the login is tried with, and what the program on the host cannot read out of main.cf."""
+    plan["login"] = {
+        **{name: account.get(name) for name in ("host", "port", "tls", "username", "password")},
+        **{name: plan[name] for name in ("provider", "tls_security_level")},
+        "sender": account["from"],
+        "required": plan["verify_login"] == "required",
+    }
+    # Who can never be a mistyped recipient: mail of theirs that comes back is a fault.
+    recipients = {account["from"], *chain(*plan["aliases"].values()), *plan["generic"].values()}
+    plan["settings"] = {
+        "provider": plan["provider"],
+        "name": account.get("name"),
+        "sender": account["from"],
+        "recipients": sorted({address.lower() for address in recipients}),
+    }
 
 
 def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
