@@ -66,7 +66,7 @@ _OWN, _ANYBODY, _FOREIGN = 3, 2, 1
 _FRAMES = re.compile(r"delivery temporarily suspended:?|sasl authentication failed; server \S+ said:")
 # The code of a reply, and the enhanced one (RFC 3463).
 _BASIC = re.compile(r"(?:^|said: |to me: )([45]\d\d)(?![\w.])")
-_ENHANCED = re.compile(r"(?<![\d.])[45]\.\d{1,3}\.\d{1,3}(?![\d.])")
+_ENHANCED = re.compile(r"(?<![\d.])[45]\.[0-7]\.\d{1,3}(?![\d.])")
 # The codes at the beginning of each line of a reply; Postfix and Python join the lines.
 _CODES = re.compile(r"(?<!\S)(?:[245]\d\d[- ](?:[245]\.\d{1,3}\.\d{1,3}(?!\S))?|[245]\.\d{1,3}\.\d{1,3}(?!\S))")
 
