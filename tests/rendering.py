@@ -47,6 +47,7 @@ def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[s
         "__smarthost_origin": names.origin,
         "__smarthost_names": names.own,
         "__smarthost_public_names": names.public,
+        "__smarthost_earlier_senders": [],
         "__smarthost_mail_domains": sorted(domains),
         "__smarthost_version": "3.7.11",
         "__smarthost_keeps_connections": True,

@@ -101,6 +101,14 @@ public_names:
   returned: always
   type: list
   elements: str
+earlier_senders:
+  description:
+    - Public senders of mail that waited when the role took this Postfix over, or that waits now if it has not yet.
+    - The set-up from before let mail leave as them, so they may be nothing that the account may send as.
+  returned: always
+  type: list
+  elements: str
+  sample: [casey@old.example]
 missing:
   description: The packages of this family that are not there, what each is for -> its name.
   returned: always

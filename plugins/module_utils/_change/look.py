@@ -88,6 +88,7 @@ def look(module: AnsibleModule) -> tuple[host.Host, dict[str, Any]]:
         "origin": names.origin,
         "names": names.own,
         "public_names": names.public,
+        "earlier_senders": here.earlier_senders(),
         "missing": {what: package["name"] for what, package in packages.items() if not glob.glob(package["file"])},
         "version": here.compiled_in["mail_version"],
         "seen": {},
