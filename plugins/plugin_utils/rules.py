@@ -17,7 +17,7 @@ from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils import senders
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import read_account, read_password, read_username
 from ansible_collections.homelab.mail.plugins.plugin_utils.local import check_mailbox, read_aliases, read_generic
-from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_provider
+from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_inbox, read_provider
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, check_controls, clean, text
 
 # Names that are set aside for what is to come.
@@ -86,6 +86,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
         read_password(verdict, settings, provider)
         account = {"from": "", "username": ""}
     verdict.plan["accounts"] = [account]
+    verdict.plan["inbox"] = read_inbox(verdict, settings, provider, account)
     verdict.plan["size_limit"] = provider.get("size_limit")
     verdict.plan["concurrency"] = provider.get("concurrency")
     verdict.plan["messages_per_connection"] = provider.get("messages_per_connection")

@@ -971,6 +971,9 @@ PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "hostname": lambda bad: {"hostname": f"nas.lan{bad}"},
     "ca_file": lambda bad: {"ca_file": f"/etc/ca.pem{bad}"},
     "map_type": lambda bad: {"map_type": f"hash{bad}"},
+    "inbox_host": lambda bad: {"inbox_host": f"imap.bobs.org{bad}"},
+    "inbox_username": lambda bad: {"inbox_username": f"bob{bad}x", "inbox_password": "T8c"},
+    "inbox_password": lambda bad: {"inbox_password": f"T8cW!k2{bad}p#9"},
     "rewrite": lambda bad: {"rewrite": f"all{bad}"},
     "tls_security_level": lambda bad: {"tls_security_level": f"secure{bad}"},
 }

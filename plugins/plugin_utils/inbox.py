@@ -1,0 +1,119 @@
+"""Looks for test mails in the inbox of an account, over IMAP and on the controller; reads nothing else."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.plugin_utils import authentication
+
+# For each answer of the server, and at most between two looks.
+ANSWER_SECONDS, PAUSE_SECONDS = 30, 10
+_HEADERS = "(INTERNALDATE BODY.PEEK[HEADER.FIELDS (SUBJECT FROM RECEIVED AUTHENTICATION-RESULTS)])"
+_JUNK = re.compile(r"\b(junk|spam|bulk)", re.IGNORECASE)
+# Some providers keep a copy of what was sent.
+_NOT_RECEIVED = re.compile(r"\\(sent|all|drafts|noselect|nonexistent)\b|\b(sent|gesendet)", re.IGNORECASE)
+
+
+def watch(
+    inbox: Mapping[str, Any], tokens: list[str], minutes: float, tidy: bool, tell: Callable[[str], None]
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """The mails with these in their subjects, and why it is not known of the others whether they are there."""
+    found: dict[str, dict[str, Any]] = {}
+    end, pause, told = time.monotonic() + 60 * minutes, 1.0, -1
+    context = ssl.create_default_context()
+    while True:
+        try:
+            with imaplib.IMAP4_SSL(inbox["host"], inbox["port"], ssl_context=context, timeout=ANSWER_SECONDS) as imap:
+                imap.authenticate("PLAIN", lambda _: f"\0{inbox['username']}\0{inbox['password']}".encode())
+                while True:
+                    closed = _look(imap, tokens, found, inbox["provider"], tidy)
+                    if told < len(found):
+                        told = len(found)
+                        tell(f"{told} of {len(tokens)} mails are in the mailbox {inbox['username']}.")
+                    if told == len(tokens) or time.monotonic() >= end:
+                        said = f"{inbox['host']} does not open {', '.join(closed)}: it may be there."
+                        return found, said if closed else ""
+                    time.sleep(min(pause, max(0, end - time.monotonic())))
+                    pause = min(1.5 * pause, PAUSE_SECONDS)
+        except (OSError, imaplib.IMAP4.error) as error:
+            # A connection that broke is made anew; one that never stood is no use to wait for.
+            if told < 0 or time.monotonic() >= end:
+                return found, _words(error, inbox)
+            time.sleep(pause)
+
+
+def _words(error: Exception, inbox: Mapping[str, Any]) -> str:
+    """Why the mailbox could not be read."""
+    raw = error.args[0] if error.args else ""
+    text = raw.decode(errors="replace") if isinstance(raw, bytes) else str(error)
+    text = " ".join(text.replace(inbox["password"], "********").split()).rstrip(".")
+    if isinstance(error, OSError | imaplib.IMAP4.abort):
+        return f"{inbox['host']} port {inbox['port']} could not be read: {text}."
+    return f"{inbox['host']} did not let {inbox['username']} read: {text}. {inbox['help']}".rstrip()
+
+
+def _folders(imap: imaplib.IMAP4_SSL) -> list[tuple[bytes, str, bool]]:
+    """Each folder, as IMAP calls it and as people do, and whether it is for spam: the inbox, spam, the others."""
+    found = [(b'"INBOX"', "INBOX", False)]
+    for line in imap.list()[1]:
+        head, literal = line if isinstance(line, tuple) else (line or b"", b"")
+        if shape := re.match(rb'\((.*?)\) (?:NIL|"(?:\\.|[^"\\])*") "?(.*?)"?$', head):
+            name = re.sub(rb'(["\\])', rb"\\\1", literal) or shape[2]
+            # Modified UTF-7.
+            parts = re.split("&([^-]*)-", name.decode(errors="replace"))
+            codes = [f"+{code.replace(',', '/')}-".encode() if code else b"&" for code in parts[1::2]]
+            parts[1::2] = [code.decode("utf-7", "replace") for code in codes]
+            about = f"{shape[1].decode()} {(shown := ''.join(parts))}"
+            if shown.upper() != "INBOX" and not _NOT_RECEIVED.search(about):
+                found.append((b'"' + name + b'"', shown, bool(_JUNK.search(about))))
+    return found[:1] + sorted(found[1:], key=lambda folder: not folder[2])
+
+
+def _look(
+    imap: imaplib.IMAP4_SSL, tokens: list[str], found: dict[str, dict[str, Any]], provider: str, tidy: bool
+) -> list[str]:
+    """Look into every folder for what is still missing; those that cannot be opened."""
+    closed = []
+    for name, shown, junk in _folders(imap):
+        wanted = [token for token in tokens if token not in found]
+        if not wanted:
+            break
+        # Read-only (EXAMINE): nothing there becomes read.
+        if imap.select(name, readonly=True)[0] != "OK":  # type: ignore[arg-type]
+            closed.append(shown)
+            continue
+        subjects = " ".join(f"OR SUBJECT {token}" for token in wanted[1:])
+        status, [uids] = imap.uid("SEARCH", f"{subjects} SUBJECT {wanted[0]}".strip())
+        for uid in (uids or b"").decode().split() if status == "OK" else ():
+            parts = [part for part in imap.uid("FETCH", uid, _HEADERS)[1] if part]
+            header = b"".join(part[1] for part in parts if isinstance(part, tuple))
+            outside = b" ".join(part[0] if isinstance(part, tuple) else part for part in parts)
+            arrived = imaplib.Internaldate2tuple(outside)
+            for token in (token for token in wanted if token.encode() in header and token not in found):
+                found[token] = {
+                    "folder": shown,
+                    "junk": junk,
+                    "arrived": time.mktime(arrived) if arrived else None,
+                    "stays": tidy,
+                    **authentication.judged(header, provider),
+                }
+                if tidy:
+                    found[token]["stays"] = not _deleted(imap, name, uid)
+    return closed
+
+
+def _deleted(imap: imaplib.IMAP4_SSL, name: bytes, uid: str) -> bool:
+    """Delete this one mail; not where the server can only delete all that are marked."""
+    if "UIDPLUS" not in imap.capability()[1][0].decode().upper().split():
+        return False
+    imap.select(name)  # type: ignore[arg-type]
+    imap.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
+    imap.uid("EXPUNGE", uid)
+    gone = not imap.uid("SEARCH", "UID", uid)[1][0]
+    imap.select(name, readonly=True)  # type: ignore[arg-type]
+    return gone
