@@ -57,10 +57,8 @@ class ActionModule(ActionBase):
         def look(box: tuple[tuple[str, Any], ...]) -> None:
             where, hosts = dict(box), boxes[box]
             tokens = [found[host]["token"] for host in hosts]
-            seen: dict[str, dict[str, Any]] = {}
-            said = where.get("said")
-            if not said:
-                seen, said = inbox.watch(where, tokens, minutes, tidy, self._display.display)
+            watched = "said" not in where and inbox.watch(where, tokens, minutes, tidy, self._display.display)
+            seen, said = watched or ({}, where["said"])
             for host, token in zip(hosts, tokens, strict=True):
                 found[host]["arrival"] = seen.get(token, {"said": said})
 

@@ -25,42 +25,39 @@ def watch(
     """The mails with these in their subjects, and why it is not known of the others whether they are there."""
     found: dict[str, dict[str, Any]] = {}
     end, pause, told = time.monotonic() + 60 * minutes, 1.0, -1
-    context = ssl.create_default_context()
-    while True:
-        try:
-            with imaplib.IMAP4_SSL(inbox["host"], inbox["port"], ssl_context=context, timeout=ANSWER_SECONDS) as imap:
-                imap.authenticate("PLAIN", lambda _: f"\0{inbox['username']}\0{inbox['password']}".encode())
-                while True:
-                    closed = _look(imap, tokens, found, inbox["provider"], tidy)
-                    if told < len(found):
-                        told = len(found)
-                        tell(f"{told} of {len(tokens)} mails are in the mailbox {inbox['username']}.")
-                    if told == len(tokens) or time.monotonic() >= end:
-                        said = f"{inbox['host']} does not open {', '.join(closed)}: it may be there."
-                        return found, said if closed else ""
-                    time.sleep(min(pause, max(0, end - time.monotonic())))
-                    pause = min(1.5 * pause, PAUSE_SECONDS)
-        except (OSError, imaplib.IMAP4.error) as error:
-            # A connection that broke is made anew; one that never stood is no use to wait for.
-            if told < 0 or time.monotonic() >= end:
-                return found, _words(error, inbox)
-            time.sleep(pause)
+    try:
+        context = ssl.create_default_context()
+        with imaplib.IMAP4_SSL(inbox["host"], inbox["port"], ssl_context=context, timeout=ANSWER_SECONDS) as imap:
+            imap.authenticate("PLAIN", lambda _: f"\0{inbox['username']}\0{inbox['password']}".encode())
+            # Many say more to who has logged in.
+            can = imap.capability()[1][0].decode().upper().split()
+            while True:
+                closed = _look(imap, can, tokens, found, inbox["provider"], tidy)
+                if told < len(found):
+                    told = len(found)
+                    tell(f"{told} of {len(tokens)} mails are in the mailbox {inbox['username']}.")
+                if told == len(tokens) or time.monotonic() >= end:
+                    said = f"{inbox['host']} does not open {', '.join(closed)}: it may be there."
+                    return found, said if closed else ""
+                time.sleep(min(pause, max(0, end - time.monotonic())))
+                pause = min(1.5 * pause, PAUSE_SECONDS)
+    except (OSError, OverflowError, imaplib.IMAP4.error) as error:
+        return found, _words(error, inbox)
 
 
 def _words(error: Exception, inbox: Mapping[str, Any]) -> str:
     """Why the mailbox could not be read."""
-    raw = error.args[0] if error.args else ""
-    text = raw.decode(errors="replace") if isinstance(raw, bytes) else str(error)
-    text = " ".join(text.replace(inbox["password"], "********").split()).rstrip(".")
-    if isinstance(error, OSError | imaplib.IMAP4.abort):
-        return f"{inbox['host']} port {inbox['port']} could not be read: {text}."
-    return f"{inbox['host']} did not let {inbox['username']} read: {text}. {inbox['help']}".rstrip()
+    text = " ".join(str(error).replace(inbox["password"], "********").split()).rstrip(".")
+    if isinstance(error, imaplib.IMAP4.error) and not isinstance(error, imaplib.IMAP4.abort):
+        return f"{inbox['host']} did not let {inbox['username']} read: {text}. {inbox['help']}".rstrip()
+    return f"{inbox['host']} port {inbox['port']} could not be read: {text}."
 
 
-def _folders(imap: imaplib.IMAP4_SSL) -> list[tuple[bytes, str, bool]]:
+def _folders(imap: imaplib.IMAP4_SSL, can: list[str]) -> list[tuple[bytes, str, bool]]:
     """Each folder, as IMAP calls it and as people do, and whether it is for spam: the inbox, spam, the others."""
     found = [(b'"INBOX"', "INBOX", False)]
-    for line in imap.list()[1]:
+    # Without being asked, not every server says what a folder is for.
+    for line in imap.list(pattern="* RETURN (SPECIAL-USE)" if {"SPECIAL-USE", "LIST-EXTENDED"} <= {*can} else "*")[1]:
         head, literal = line if isinstance(line, tuple) else (line or b"", b"")
         if shape := re.match(rb'\((.*?)\) (?:NIL|"(?:\\.|[^"\\])*") "?(.*?)"?$', head):
             name = re.sub(rb'(["\\])', rb"\\\1", literal) or shape[2]
@@ -75,11 +72,16 @@ def _folders(imap: imaplib.IMAP4_SSL) -> list[tuple[bytes, str, bool]]:
 
 
 def _look(
-    imap: imaplib.IMAP4_SSL, tokens: list[str], found: dict[str, dict[str, Any]], provider: str, tidy: bool
+    imap: imaplib.IMAP4_SSL,
+    can: list[str],
+    tokens: list[str],
+    found: dict[str, dict[str, Any]],
+    provider: str,
+    tidy: bool,
 ) -> list[str]:
     """Look into every folder for what is still missing; those that cannot be opened."""
     closed = []
-    for name, shown, junk in _folders(imap):
+    for name, shown, junk in _folders(imap, can):
         wanted = [token for token in tokens if token not in found]
         if not wanted:
             break
@@ -102,15 +104,13 @@ def _look(
                     "stays": tidy,
                     **authentication.judged(header, provider),
                 }
-                if tidy:
+                if tidy and "UIDPLUS" in can:
                     found[token]["stays"] = not _deleted(imap, name, uid)
     return closed
 
 
 def _deleted(imap: imaplib.IMAP4_SSL, name: bytes, uid: str) -> bool:
-    """Delete this one mail; not where the server can only delete all that are marked."""
-    if "UIDPLUS" not in imap.capability()[1][0].decode().upper().split():
-        return False
+    """Delete this one mail; whether it is gone."""
     imap.select(name)  # type: ignore[arg-type]
     imap.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
     imap.uid("EXPUNGE", uid)

@@ -43,9 +43,8 @@ def read_inbox(
     """Where the controller looks for a test mail, or in `said` why not; a login goes to its own provider alone."""
     given, username, password = (text(settings, f"inbox_{name}") for name in ("host", "username", "password"))
     own = str(provider.get("inbox_host", "")).format(rest=re.sub("^(smtp|mail)", "", account.get("host", "")))
-    host, colon, port = (given or own).partition(":")
-    port = port if colon else "993"
-    if given and not (addresses.is_host_name(host) and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
+    host, _colon, port = (given or own).partition(":")
+    if not re.fullmatch("([A-Za-z0-9.-]+(:[0-9]+)?)?", given):
         if clean(given):
             verdict.fault("inbox_host", f"{given!r} is not the name of a host.", "Write it alone: imap.example.org.")
         return {}
@@ -62,7 +61,7 @@ def read_inbox(
     login = str(account.get("username", ""))
     return {
         "host": host,
-        "port": int(port),
+        "port": int(port or 993),
         "username": username or (login.partition("@")[0] if provider.get("inbox_local_part") else login),
         "password": password or account.get("password", ""),
         "provider": provider["name"],

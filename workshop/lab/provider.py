@@ -334,12 +334,14 @@ systemctl restart dovecot
         text = "protocol imap {\n  imap_capability {\n    UIDPLUS = no\n  }\n}\n"
         self._shell(f"cat >>/etc/dovecot/dovecot.conf <<'END'\n{text}END\ndoveadm reload")
 
-    def put(self, text: str, folder: str = "") -> None:
-        """Lay a mail into a folder of the mailbox, as IMAP calls it; the inbox without."""
+    def put(self, *texts: str, folder: str = "") -> None:
+        """Lay mails into a folder of the mailbox, by the name that IMAP has for it; the inbox without."""
         path = f"{INBOX}/.{folder}" if folder else INBOX
         self._shell(
-            f"install -d -o 5000 -g 5000 -m 700 '{path}' '{path}/cur' '{path}/new' '{path}/tmp'\n"
-            f"file='{path}/new/'$(date +%s.M%6NP$$.lab)\ncat >\"$file\" <<'END'\n{text}END\nchown 5000:5000 \"$file\""
+            f"folder='{path}'\n"
+            'mkdir -p "$folder/cur" "$folder/new" "$folder/tmp"\n'
+            + "".join(f"cat >\"$folder/new/$(date +%s.M%6NP$$.lab)\" <<'END'\n{text}END\n" for text in texts)
+            + 'chown -R 5000:5000 "$folder"\n'
         )
 
     def defer_helo(self, pattern: str | None) -> None:
