@@ -101,6 +101,14 @@ public_names:
   returned: always
   type: list
   elements: str
+earlier_senders:
+  description:
+    - Public senders of mail that waited when the role took this Postfix over, or that waits now if it has not yet.
+    - The set-up from before let mail leave as them, so they may be nothing that the account may send as.
+  returned: always
+  type: list
+  elements: str
+  sample: [casey@old.example]
 missing:
   description: The packages of this family that are not there, what each is for -> its name.
   returned: always
@@ -231,6 +239,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "origin": names.origin,
         "names": names.own,
         "public_names": names.public,
+        "earlier_senders": here.earlier_senders(),
         "missing": {what: package["name"] for what, package in packages.items() if not glob.glob(package["file"])},
         "version": here.compiled_in["mail_version"],
         "seen": {},

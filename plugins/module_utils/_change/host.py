@@ -5,6 +5,7 @@ Reads only. Runs on the managed host; what changes it goes by this.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterable
@@ -12,13 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import installation
+from ansible_collections.homelab.mail.plugins.module_utils._change import installation, waiting
 from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 QUEUE = "/var/spool/postfix"
+# How the host was found, in the folder `original`.
+RECORD = "found.json"
 
 
 class Found(NamedTuple):
@@ -95,6 +98,13 @@ class Host:
     def slot(self) -> str | None:
         """The folder of tables that main.cf names; None where it is not the role's."""
         return configuration.slot_in_use(self.read(self.main_cf), self.directory)
+
+    def earlier_senders(self) -> list[str]:
+        """Public senders of mail that waited when the role took the host over, or that waits now if it has not yet."""
+        if self.slot():
+            found: dict[str, list[str]] = json.loads(self.read(os.path.join(self.original, RECORD)) or "{}")
+            return found.get("senders", [])
+        return waiting.senders(self) if self.installed and self.read(self.main_cf) else []
 
     def seals(self, key: str) -> dict[str, str]:
         """Path -> seal of main.cf, of the tables in use and of all that lies beside them.

@@ -57,6 +57,7 @@ class Original:
             "installed": list(installed) or (["postfix"] if plan.fresh else []),
             "mode": os.stat(self.host.main_cf).st_mode & 0o7777,
             "password_tables": [],
+            "senders": waiting.senders(self.host),
         }
         files.write(os.path.join(self._new, "main.cf"), plan.before, 0o600)
         files.write(os.path.join(self._new, "found.json"), json.dumps(found), 0o600)

@@ -34,6 +34,7 @@ FACTS = {
     "__smarthost_origin": "nas.lan",
     "__smarthost_names": "[nas.lan, nas, localhost]",
     "__smarthost_public_names": "[]",
+    "__smarthost_earlier_senders": "[]",
 }
 PLAY = f"""\
 - hosts: localhost
