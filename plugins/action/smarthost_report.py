@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
 
     def _look(self, found: dict[str, dict[str, Any]], hostvars: Mapping[str, Any]) -> None:
         """Add to each mail that was sent what its mailbox has of it; one login for all mails of a mailbox."""
-        minutes, tidy = float(self._task.args["minutes"]), boolean(self._task.args["tidy"])
+        minutes, tidy = float(self._task.args.get("minutes", 5)), boolean(self._task.args.get("tidy", False))
         boxes: dict[tuple[Any, ...], list[str]] = {}
         for host, answer in found.items():
             if answer.get("status") == "sent":
@@ -54,13 +54,11 @@ class ActionModule(ActionBase):
                 box = hostvars[host]["__smarthost_preflight"]["plan"].get("inbox", {"said": "It is not known where."})
                 boxes.setdefault(tuple(box.items()), []).append(host)
 
-        def look(box: tuple[tuple[str, Any], ...]) -> None:
-            where, hosts = dict(box), boxes[box]
-            tokens = [found[host]["token"] for host in hosts]
-            watched = "said" not in where and inbox.watch(where, tokens, minutes, tidy, self._display.display)
-            seen, said = watched or ({}, where["said"])
-            for host, token in zip(hosts, tokens, strict=True):
-                found[host]["arrival"] = seen.get(token, {"said": said})
+        def look(item: tuple[tuple[Any, ...], list[str]]) -> tuple[dict[str, dict[str, Any]], str]:
+            tokens = [found[host]["token"] for host in item[1]]
+            return inbox.watch(dict(item[0]), tokens, minutes, tidy, self._display.display)
 
         with ThreadPoolExecutor() as pool:
-            list(pool.map(look, boxes))
+            for hosts, (seen, said) in zip(boxes.values(), pool.map(look, boxes.items()), strict=True):
+                for host in hosts:
+                    found[host]["arrival"] = seen.get(found[host]["token"], {"said": said})

@@ -11,8 +11,8 @@ from typing import Any
 
 from ansible_collections.homelab.mail.plugins.plugin_utils import authentication
 
-# For each answer of the server, and at most between two looks.
-ANSWER_SECONDS, PAUSE_SECONDS = 30, 10
+# For each answer of the server, and between two looks.
+ANSWER_SECONDS, PAUSE_SECONDS = 30, 3
 _HEADERS = "(INTERNALDATE BODY.PEEK[HEADER.FIELDS (SUBJECT FROM RECEIVED AUTHENTICATION-RESULTS)])"
 _JUNK = re.compile(r"\b(junk|spam|bulk)", re.IGNORECASE)
 # Some providers keep a copy of what was sent.
@@ -24,7 +24,9 @@ def watch(
 ) -> tuple[dict[str, dict[str, Any]], str]:
     """The mails with these in their subjects, and why it is not known of the others whether they are there."""
     found: dict[str, dict[str, Any]] = {}
-    end, pause, told = time.monotonic() + 60 * minutes, 1.0, -1
+    end, told = time.monotonic() + 60 * minutes, -1
+    if "said" in inbox:
+        return found, str(inbox["said"])
     try:
         context = ssl.create_default_context()
         with imaplib.IMAP4_SSL(inbox["host"], inbox["port"], ssl_context=context, timeout=ANSWER_SECONDS) as imap:
@@ -39,8 +41,7 @@ def watch(
                 if told == len(tokens) or time.monotonic() >= end:
                     said = f"{inbox['host']} does not open {', '.join(closed)}: it may be there."
                     return found, said if closed else ""
-                time.sleep(min(pause, max(0, end - time.monotonic())))
-                pause = min(1.5 * pause, PAUSE_SECONDS)
+                time.sleep(max(0, min(PAUSE_SECONDS, end - time.monotonic())))
     except (OSError, OverflowError, imaplib.IMAP4.error) as error:
         return found, _words(error, inbox)
 
@@ -72,12 +73,7 @@ def _folders(imap: imaplib.IMAP4_SSL, can: list[str]) -> list[tuple[bytes, str, 
 
 
 def _look(
-    imap: imaplib.IMAP4_SSL,
-    can: list[str],
-    tokens: list[str],
-    found: dict[str, dict[str, Any]],
-    provider: str,
-    tidy: bool,
+    imap: imaplib.IMAP4_SSL, can: list[str], tokens: list[str], found: dict[str, Any], provider: str, tidy: bool
 ) -> list[str]:
     """Look into every folder for what is still missing; those that cannot be opened."""
     closed = []
