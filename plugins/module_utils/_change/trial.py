@@ -119,7 +119,7 @@ def _try_provider(host: Host, wanted: Wanted, obstacle: str | None, tries_login:
     else:
         outcome = login.reach(account)
         if outcome.verdict == login.ACCEPTED:
-            known = diagnosis.explain(obstacle, account["provider"])
+            known = diagnosis.meaning(obstacle, account["provider"])
             meaning = f"{known.cause} {known.remedy}" if known else ""
             raise Refused(route.refusal(obstacle, meaning, account, _without_sni(host, wanted)))
     if outcome.verdict == login.REFUSED or account["required"]:

@@ -226,5 +226,5 @@ def sentence(outcome: Outcome, account: Mapping[str, Any]) -> str:
     else:
         what = f"the login at {host} could not be tried ({outcome.step}): {said}."
         default = "Mail waits in the queue until the provider can be reached."
-    meaning = diagnosis.explain(said, account["provider"])
+    meaning = diagnosis.meaning(said, account["provider"])
     return f"{what} {meaning.cause} {meaning.remedy}" if meaning else f"{what} {default}"
