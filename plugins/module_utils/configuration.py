@@ -207,7 +207,7 @@ def differences(found: Mapping[str, str], wanted: Mapping[str, str], directory: 
 def is_in_place(seen: Mapping[str, Any], wanted: Mapping[str, Any], key: str) -> bool:
     """Whether nothing is left to do on a host: `seen` by `postfix_info`, `wanted` of `postfix`."""
     slot, directory = seen["slot"], wanted.get("config_directory", CONFIG_DIRECTORY).rstrip("/")
-    if slot is None or seen["to_do"] or wanted["ca_file"] not in seen["ca_files"]:
+    if slot is None or seen["to_do"] or seen["against"] or wanted["ca_file"] not in seen["ca_files"]:
         return False
     tables = texts(wanted.get("tables", {}), wanted["sasl_passwd"], wanted.get("watch", ""))
     should_be = expected(directory, slot, wanted["main_cf"], tables, wanted.get("compiled", {}), key)
@@ -326,8 +326,13 @@ def hide_inline_logins(main_cf: str) -> str:
 def complaints(stderr: str) -> list[str]:
     """What postconf says against a configuration, without its own name and the path of a copy.
 
+    What a service of master.cf names and nothing sets is empty there: the distributions' own lines do that.
+
     >>> complaints("postconf: warning: /tmp/x/main.cf: unused parameter: foo=1\\n")
     ['unused parameter: foo=1']
+    >>> complaints("postconf: warning: /tmp/x/master.cf: undefined parameter: mua_client_restrictions\\n")
+    []
     """
     lines = (re.sub(r"^\S*postconf\S*: (?:warning|fatal|error): ", "", line) for line in stderr.splitlines())
-    return [re.sub(r"^\S*main\.cf(?:, line \d+)?: ", "", line).strip() for line in lines if line.strip()]
+    words = (re.sub(r"^\S*main\.cf(?:, line \d+)?: |^\S*/(?=master\.cf\b)", "", line).strip() for line in lines)
+    return [line for line in words if line and not re.match(r"master\.cf: (undefined|unused) parameter", line)]

@@ -295,6 +295,7 @@ def _seen(**others: Any) -> dict[str, Any]:
         "files": files,
         "services": ["smtp/inet", "tlsproxy/unix"],
         "to_do": [],
+        "against": [],
         "ca_files": ["/ca.pem"],
     }
     return {**there, **others}
@@ -329,6 +330,7 @@ def test_every_path_that_is_otherwise_is_a_difference(path: str, how: str) -> No
     [
         pytest.param({"slot": None}, id="the main.cf of somebody else"),
         pytest.param({"to_do": ["started Postfix"]}, id="Postfix does not run"),
+        pytest.param({"against": ["smtp/unix has …"]}, id="master.cf breaks a promise"),
         pytest.param({"services": ["smtp/inet"]}, id="a service is missing"),
         pytest.param({"ca_files": []}, id="no CA bundle"),
     ],
