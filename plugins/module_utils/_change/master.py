@@ -129,8 +129,8 @@ def _overrides(service: Service, values: Mapping[str, str]) -> Iterator[tuple[st
     first = service.name in _PROGRAMS or service.program == "smtpd"
     beyond = not all(map(_LOOPBACK.fullmatch, _words(values.get("inet_interfaces", "all"))))
     for name, raw in service.options.items():
-        value = _expanded(raw, values)
-        if value == _expanded(values.get(name, ""), values):
+        value = configuration.filled_in(raw, values)
+        if value == configuration.filled_in(values.get(name, ""), values):
             continue
         if _delivers(service, values) and name in _OF_DELIVERY:
             yield name, "so it delivers otherwise than main.cf says, the password included"
@@ -159,10 +159,3 @@ def _is_within(name: str, values: Mapping[str, str]) -> bool:
 
 def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[\s,]+", text) if word]
-
-
-def _expanded(value: str, values: Mapping[str, str]) -> str:
-    """A value with the parameters that it names; what main.cf does not set is empty."""
-    for _round in range(3):
-        value = re.sub(r"\$(?:(\w+)|[({](\w+)[)}])", lambda found: values.get(found[1] or found[2], ""), value)
-    return " ".join(value.split())

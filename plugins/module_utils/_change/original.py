@@ -108,7 +108,7 @@ class Original:
         Not earlier than the new configuration runs, because the old one would need them.
         """
         found = self.found()
-        maps = configuration.parse_main_cf(self.main_cf()).get("smtp_sasl_password_maps", "")
+        maps = configuration.password_maps(self.main_cf())
         for path in configuration.table_files(maps, self.host.directory) if found else []:
             suffixes = sorted({*configuration.COMPILED.values()})
             compiled = [suffix for suffix in suffixes if os.path.exists(path + suffix)]
@@ -147,7 +147,7 @@ class Original:
 
     def put_secrets_back(self) -> None:
         """The password tables of the main.cf from before, compiled where they were."""
-        maps = configuration.parse_main_cf(self.main_cf()).get("smtp_sasl_password_maps", "")
+        maps = configuration.password_maps(self.main_cf())
         for number, table in enumerate(self.found()["password_tables"]):
             text = self.host.read(os.path.join(self.folder, f"password_table_{number}"))
             files.write(table["path"], text, table["mode"])
@@ -196,8 +196,8 @@ def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
     diff = {
         "before_header": host.main_cf,
         "after_header": host.main_cf,
-        "before": host.read(host.main_cf),
-        "after": configuration.hide_inline_logins(original.main_cf()),
+        "before": configuration.hide_logins(host.read(host.main_cf)),
+        "after": configuration.hide_logins(original.main_cf()),
     }
     if not host.module.check_mode:
         _put_back(host, original, found)

@@ -338,7 +338,8 @@ def _login(_given: argparse.Namespace) -> int:
         return 2
     outcome, account = try_login()
     if outcome.verdict == login.ACCEPTED:
-        print(f"{account['host']} accepts the login of {account['username']}.")
+        # Some providers' token is login and password in one.
+        print(hide(f"{account['host']} accepts the login of {account['username']}.", account["password"]))
         return 0
     said = login.sentence(outcome, account)
     # A refusal begins with the name of a host.
