@@ -125,7 +125,7 @@ seen:
     - >-
       C(slot) (that in use), C(files) (path -> kind, mode, owner and sealed text), C(services) (those of
       master.cf), C(to_do) (what a run would do whatever the configuration says, a list), C(ca_files) (the CA bundle of
-      the family, if it is there).
+      the family, if it is there), C(against) (what in master.cf breaks a promise, a list).
   returned: always
   type: dict
 advice:

@@ -97,6 +97,7 @@ def look(module: AnsibleModule) -> tuple[host.Host, dict[str, Any]]:
     if here.installed and parameters["key"]:
         there = [ca_file] if os.path.isfile(ca_file) else []
         result["seen"] = {**host.observe(here, parameters["key"]), "ca_files": there}
+        result["advice"] += result["seen"].pop("advice")
     for sentence in result["advice"]:
         module.warn(sentence)
     return here, result

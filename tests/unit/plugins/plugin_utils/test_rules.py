@@ -971,6 +971,9 @@ PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "hostname": lambda bad: {"hostname": f"nas.lan{bad}"},
     "ca_file": lambda bad: {"ca_file": f"/etc/ca.pem{bad}"},
     "map_type": lambda bad: {"map_type": f"hash{bad}"},
+    "inbox_host": lambda bad: {"inbox_host": f"imap.bobs.org{bad}"},
+    "inbox_username": lambda bad: {"inbox_username": f"bob{bad}x", "inbox_password": "T8c"},
+    "inbox_password": lambda bad: {"inbox_password": f"T8cW!k2{bad}p#9"},
     "rewrite": lambda bad: {"rewrite": f"all{bad}"},
     "tls_security_level": lambda bad: {"tls_security_level": f"secure{bad}"},
 }
@@ -1151,7 +1154,7 @@ def test_every_from_survives_main_cf_and_the_header_checks(judge: Judge, render:
     assert _entries(files["header_checks"])[0].endswith(f" REPLACE From: {sender}")
 
 
-@pytest.mark.parametrize("provider", GOOD)
+@pytest.mark.parametrize("provider", [name for name in GOOD if "password" in GOOD[name][0]])
 def test_a_password_is_in_its_table_and_in_no_other_file(judge: Judge, render: Render, provider: str) -> None:
     plan = judge(**good(provider)).plan
     password = plan["accounts"][0]["password"]
@@ -1164,7 +1167,7 @@ def test_the_domains_of_all_addresses_of_a_plan_are_public(judge: Judge, provide
     verdict = judge(**good(provider, aliases={"root": ["a@A.org", "bob"], "bob": "b@b.org"}))
     domains = rules.public_domains(verdict.plan)
     sender = verdict.plan["accounts"][0]["from"]
-    assert domains == {"a.org", "b.org", sender.partition("@")[2].lower()}
+    assert domains == {"a.org", "b.org", sender.partition("@")[2].lower()} - {""}
 
 
 @pytest.mark.parametrize("name", ["smarthost_accounts", "smarthost_clients"])
@@ -1180,7 +1183,7 @@ def test_the_login_is_tried_as_postfix_will_log_in(judge: Judge) -> None:
     assert judge(verify_login="required", tls_security_level="secure").plan["login"] == {
         "provider": "fastmail", "host": "smtp.fastmail.com", "port": 465, "tls": "implicit",
         "tls_security_level": "secure", "username": "bob@fastmail.com", "password": "k3j5h6g7f8d9s0a1",
-        "sender": "bob@fastmail.com", "required": True,
+        "sender": "bob@fastmail.com", "recipient": "", "required": True,
     }  # fmt: skip
 
 
@@ -1188,5 +1191,4 @@ def test_all_addresses_of_the_house_are_known_on_the_host(judge: Judge) -> None:
     plan = judge(
         aliases={"root": ["Bob@fastmail.com", "eve@casey.example.net"]}, generic={"nut": "nut@fastmail.com"}
     ).plan
-    assert plan["settings"]["sender"] == "bob@fastmail.com"
     assert plan["settings"]["recipients"] == ["bob@fastmail.com", "eve@casey.example.net", "nut@fastmail.com"]
