@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.plugin_utils.networks import is_inside
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_host, read_port
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import (
     Verdict,
@@ -26,8 +27,19 @@ def read_account(
     """The account of the variables, as the plan has it."""
     host = read_host(verdict, settings, provider)
     port, tls = read_port(verdict, settings, provider, host)
-    username = read_username(verdict, settings, provider, providers)
-    password = read_password(verdict, settings, provider)
+    auth = text(settings, "auth") or provider.get("auth", "password")
+    username = password = ""
+    if auth == "none":
+        _check_no_login(verdict, settings)
+    else:
+        if auth != "password" and clean(auth):
+            verdict.fault("auth", f"{auth!r} is not one of its values.", "Write password or none.")
+        username = read_username(verdict, settings, provider, providers)
+        password = read_password(verdict, settings, provider)
+    if tls == "none":
+        _check_plain(verdict, auth, host)
+    # One's own relay makes senders its account's; any other wants to know who writes.
+    from_needed = provider.get("from_required", auth == "none" and not is_inside(host))
     return {
         "name": provider["name"],
         "host": host,
@@ -35,8 +47,34 @@ def read_account(
         "tls": tls,
         "username": username,
         "password": password,
-        "from": _from(verdict, settings, provider, providers, username),
+        "from": _from(verdict, settings, provider, providers, username, from_needed),
     }
+
+
+def _check_no_login(verdict: Verdict, settings: Mapping[str, Any]) -> None:
+    for name in ("username", "password"):
+        if text(settings, name):
+            verdict.fault(
+                name,
+                "is given, but this host does not log in (smarthost_auth is none).",
+                "Take it out, or give it to those hosts alone that log in.",
+            )
+
+
+def _check_plain(verdict: Verdict, auth: str, host: str) -> None:
+    """Whether mail may cross the network in plain text."""
+    if auth != "none":
+        verdict.fault(
+            "tls",
+            "is none, so that the password would cross the network in plain text.",
+            "Write implicit or starttls, or smarthost_auth: none where the relay asks for no login.",
+        )
+    elif host and not is_inside(host):
+        verdict.fault(
+            "tls",
+            f"is none, but {host} is not inside your network: on the way there, others could read and change mail.",
+            "Write starttls or implicit, or as smarthost_host an address or a name of your own network.",
+        )
 
 
 def read_username(
@@ -176,17 +214,19 @@ def _from(
     provider: Mapping[str, Any],
     providers: Mapping[str, Mapping[str, Any]],
     username: str,
+    needed: bool,
 ) -> str:
     name = provider["name"]
     about = str(provider.get("from_help", ""))
     sender = text(settings, "from")
     username = _address_meant(username, provider)
     if not sender:
-        if provider.get("from_required") or (username and not addresses.is_address(username)):
-            if provider.get("from_required") or provider.get("username") != "address":
+        if needed or (username and not addresses.is_address(username)):
+            if needed or provider.get("username") != "address":
+                no_word = f"the login at {name} does not tell" if username else "no login tells"
                 verdict.fault(
                     "from",
-                    f"is not set, and the login at {name} does not tell which address to send as.",
+                    f"is not set, and {no_word} which address to send as.",
                     f"Write the address that mail of this host is from. {about}".rstrip(),
                 )
             return ""

@@ -10,7 +10,8 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean, text
 
-TLS_MODES = ("implicit", "starttls")
+# The last one only where nobody logs in.
+TLS_MODES = ("implicit", "starttls", "none")
 
 
 def read_provider(
@@ -79,7 +80,9 @@ def read_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[s
             verdict.fault(
                 "host",
                 "is not set.",
-                "smarthost_provider: custom needs smarthost_host, smarthost_port and smarthost_tls.",
+                "smarthost_provider: custom needs smarthost_host, smarthost_port and smarthost_tls."
+                if provider.get("any_port")
+                else "Name the host that sends for this one: nas.lan.",
             )
         return host
     if not addresses.is_host_name(host) and clean(host):
@@ -138,7 +141,8 @@ def read_port(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[s
         verdict.fault("port", f"{port} is not a TCP port.", "Ports go from 1 to 65535.")
         return port, tls
     if not port:
-        port = next((number for number, mode in known.items() if tls in ("", mode)), 0)
+        # Where mail may cross in plain text, TLS may begin as well.
+        port = next((number for number, mode in known.items() if tls in ("", mode) or mode == "none"), 0)
     if not port and known:
         verdict.fault("tls", f"{name} has no port with {tls} TLS.", f"It offers {offered}.")
         return port, tls

@@ -316,6 +316,11 @@ systemctl restart dovecot
         """Refuse a sender that the account does not own at MAIL FROM already, as iCloud and Microsoft do."""
         self._shell(f"postconf -e smtpd_delay_reject={'no' if refused else 'yes'}\n{_AGE}" + AWAIT_SILENCE)
 
+    def serve_address(self, address: str) -> None:
+        """Take mail without a login from this address alone, as an ISP's relay does."""
+        by_address = "smtpd_relay_restrictions='permit_mynetworks, reject' smtpd_sender_restrictions= smtpd_milters="
+        self._shell(f"postconf -e {by_address} mynetworks={address}\n{_AGE}postfix reload\n" + AWAIT_SILENCE)
+
     def refuse_null_sender(self, refused: bool) -> None:
         """Refuse bounces, as Amazon SES does."""
         self._change_rules(null_sender=not refused)

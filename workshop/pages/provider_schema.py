@@ -91,11 +91,13 @@ def _wrong_preset(name: str, file: dict[str, Any]) -> list[str]:
     """All that is wrong with a preset and its example."""
     preset = file["preset"]
     optional = {"host"} if {"regions", "region_host"} & set(preset) else set()
-    optional |= {"kind", "host", "source", "checked", "certainty"} if name == "custom" else set()
+    own = name in ("custom", "hub")
+    optional |= {"kind", "host", "source", "checked", "certainty"} if own else set()
+    optional |= {"username", "password_kind"} if preset.get("auth") == "none" else set()
     faults = [f"preset: {fault}" for fault in _wrong_keys(preset, PRESET, optional)]
     if ("example" in file) == ("password_refused" in preset):
         faults.append("every preset has an example, except those with password_refused")
-    if name != "custom" and not any(reply.get("like") == "login-refused" for reply in file.get("replies", [])):
+    if not own and not any(reply.get("like") == "login-refused" for reply in file.get("replies", [])):
         faults.append("it needs one reply with like: login-refused, which says what login the provider wants")
     return faults
 

@@ -18,10 +18,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import servi
 
 if TYPE_CHECKING:
     # Ansible packs into its archive what it sees imported. To be copied, none of it need run, which would take a while.
-    from ansible_collections.homelab.mail.plugins.module_utils import (  # noqa: F401 (packed, not used)
-        addresses,
-        configuration,
-    )
+    from ansible_collections.homelab.mail.plugins.module_utils import configuration  # noqa: F401 (packed, not used)
     from ansible_collections.homelab.mail.plugins.module_utils._program import (  # noqa: F401 (packed, not used)
         chroot,
         diagnosis,
@@ -43,7 +40,7 @@ PROGRAM = services.__name__.rpartition(".")[0]
 SHARED = PROGRAM.rpartition(".")[0]
 # All that the program imports; a test compares.
 MODULES = (
-    *(f"{SHARED}.{name}" for name in ("addresses", "configuration")),
+    f"{SHARED}.configuration",
     *(
         f"{PROGRAM}.{name}"
         for name in (

@@ -385,8 +385,9 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'kind': 'configuration',
      'cause': 'The Workspace relay did not take a login. It does so where its rule lets hosts in by IP address alone; '
               'Postfix reports that as a generic failure.',
-     'remedy': 'Ask the Workspace administrator to let the relay rule require SMTP authentication, which needs TLS; '
-               'the role always logs in.',
+     'remedy': 'Set smarthost_auth to none, without smarthost_username and smarthost_password, and smarthost_from to '
+               'an address in a domain of the organization; or ask the Workspace administrator to let the relay rule '
+               'require SMTP authentication.',
      'link': 'https://support.google.com/a/answer/2956491',
      'providers': ('google_relay',),
      'says_there': ('cannot authenticate to server … generic failure',)},

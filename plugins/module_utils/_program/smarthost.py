@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 # The parameters by which Postfix relays.
 RELAY = (
-    "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_password_maps",
-    "myhostname",
+    "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_auth_enable",
+    "smtp_sasl_password_maps", "myhostname",
 )  # fmt: skip
 TEST_SECONDS = 60
 # Losses that are listed for programs; the sentences count all.
@@ -191,16 +191,25 @@ def relay_account(parameters: dict[str, str]) -> dict[str, Any] | None:
         "provider": ours.get("provider", "custom"),
         "host": _host(relay),
         "port": int(relay.rpartition(":")[2]) if re.search(r":\d+$", relay) else 25,
-        "tls": "implicit" if parameters["smtp_tls_wrappermode"] == "yes" else "starttls",
+        "tls": _tls(parameters),
         "tls_security_level": parameters["smtp_tls_security_level"],
         "ca_file": parameters["smtp_tls_CAfile"],
         "helo": parameters["myhostname"],
         "sender": ours.get("sender"),
+        "recipient": ours.get("recipient"),
     }
 
 
+def _tls(parameters: dict[str, str]) -> str:
+    if parameters["smtp_tls_security_level"] == "none":
+        return "none"
+    return "implicit" if parameters["smtp_tls_wrappermode"] == "yes" else "starttls"
+
+
 def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
-    """User and password that Postfix logs in with, and why there are none."""
+    """User and password that Postfix logs in with, and why there are none; nothing of it where it does not log in."""
+    if parameters.get("smtp_sasl_auth_enable") == "no":
+        return "", "", ""
     table = parameters.get("smtp_sasl_password_maps", "")
     if not re.fullmatch(r"\w+:/\S+", table):
         # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
@@ -239,7 +248,7 @@ def try_login() -> tuple[login.Outcome, dict[str, Any]]:
         return login.Outcome(login.UNDECIDED, "looking the relay up", health.NO_RELAY), nowhere
     username, password, error = login_in_place(parameters)
     account.update(username=username, password=password, sender=account["sender"] or username)
-    if not username:
+    if error:
         return login.Outcome(login.UNDECIDED, "looking the login up", error), account
     return login.try_login(account), account
 
@@ -301,7 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("to", metavar="you@example.com")
     command.add_argument("--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s")
     command.add_argument("--json", action="store_true", help="for programs")
-    commands.add_parser("login", help="try the login at the provider; sends no mail")
+    commands.add_parser("login", help="try the login at the provider, or whether a relay takes mail; sends none")
     commands.add_parser("watch", help="tell of an outage by the ways that are set up; run by a timer")
     commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
     given = parser.parse_args(arguments)
@@ -344,7 +353,8 @@ def _login(_given: argparse.Namespace) -> int:
         return 2
     outcome, account = try_login()
     if outcome.verdict == login.ACCEPTED:
-        print(f"{account['host']} accepts the login of {account['username']}.")
+        taken = f"the login of {account['username']}" if account["username"] else "mail of this host without a login"
+        print(f"{account['host']} accepts {taken}.")
         return 0
     said = login.sentence(outcome, account)
     # A refusal begins with the name of a host.

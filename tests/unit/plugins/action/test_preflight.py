@@ -246,7 +246,7 @@ MISTYPED = {
     "smarthost_aliases": ("[root]", "is not a mapping (name: value)"),
     "smarthost_generic": ("nut", "'nut' is not a mapping (name: value)"),
     "smarthost_parameters": ("5", "is not a mapping (name: value)"),
-    "smarthost_tls": ("ssl", "Write one of: implicit, starttls."),
+    "smarthost_tls": ("ssl", "Write one of: implicit, starttls, none."),
     "smarthost_rewrite": ("everything", "Write one of: local, all."),
     "smarthost_map_type": ("dbm", "texthash"),
     "smarthost_tls_security_level": ("none", "Write one of: secure, verify, encrypt."),

@@ -1154,7 +1154,7 @@ def test_every_from_survives_main_cf_and_the_header_checks(judge: Judge, render:
     assert _entries(files["header_checks"])[0].endswith(f" REPLACE From: {sender}")
 
 
-@pytest.mark.parametrize("provider", GOOD)
+@pytest.mark.parametrize("provider", [name for name in GOOD if "password" in GOOD[name][0]])
 def test_a_password_is_in_its_table_and_in_no_other_file(judge: Judge, render: Render, provider: str) -> None:
     plan = judge(**good(provider)).plan
     password = plan["accounts"][0]["password"]
@@ -1167,7 +1167,7 @@ def test_the_domains_of_all_addresses_of_a_plan_are_public(judge: Judge, provide
     verdict = judge(**good(provider, aliases={"root": ["a@A.org", "bob"], "bob": "b@b.org"}))
     domains = rules.public_domains(verdict.plan)
     sender = verdict.plan["accounts"][0]["from"]
-    assert domains == {"a.org", "b.org", sender.partition("@")[2].lower()}
+    assert domains == {"a.org", "b.org", sender.partition("@")[2].lower()} - {""}
 
 
 @pytest.mark.parametrize("name", ["smarthost_accounts", "smarthost_clients"])
