@@ -125,7 +125,7 @@ seen:
     - >-
       C(slot) (that in use), C(files) (path -> kind, mode, owner and sealed text), C(services) (those of
       master.cf), C(to_do) (what a run would do whatever the configuration says, a list), C(ca_files) (the CA bundle of
-      the family, if it is there).
+      the family, if it is there), C(against) (what in master.cf breaks a promise, a list).
   returned: always
   type: dict
 advice:
@@ -248,6 +248,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     if here.installed and parameters["key"]:
         there = [ca_file] if os.path.isfile(ca_file) else []
         result["seen"] = {**host.observe(here, parameters["key"]), "ca_files": there}
+        result["advice"] += result["seen"].pop("advice")
     if here.installed and parameters["report"]:
         # Whatever somebody else has configured, nobody logs in with by the way.
         result.update(smarthost.report(parameters["login"] and here.slot() is not None))

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import installation, waiting
+from ansible_collections.homelab.mail.plugins.module_utils._change import installation, master, waiting
 from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services
 
 if TYPE_CHECKING:
@@ -140,6 +140,10 @@ class Host:
         # Not by postconf, which says nothing of it while main.cf is broken.
         return configuration.services(self.read(os.path.join(self.directory, "master.cf")))
 
+    def listed(self, directory: str = "") -> str:
+        """The services of master.cf, as Postfix lists them; beside another main.cf than the one in place."""
+        return self.command("postconf", *(["-c", directory] if directory else []), "-M")[1]
+
     # --- what runs ------------------------------------------------------------------------------
 
     def look(self, main_cf: str) -> Found:
@@ -209,9 +213,14 @@ class Host:
 
 def observe(host: Host, key: str) -> dict[str, Any]:
     """All that says whether there is anything to do, for `configuration.is_in_place` on the controller."""
-    found = host.look(host.read(host.main_cf))
+    main_cf, slot = host.read(host.main_cf), host.slot()
+    found = host.look(main_cf)
+    # Of a configuration that is not ours, nobody asks.
+    listed = host.listed() if slot else ""
     return {
-        "slot": host.slot(),
+        "slot": slot,
+        "against": master.against(listed, main_cf),
+        "advice": master.advice(listed, main_cf),
         "files": host.seals(key),
         "services": sorted(host.services_there()),
         "to_do": [*found.actions(), *([] if found.running else ["started Postfix"])],

@@ -354,7 +354,8 @@ def _login(_given: argparse.Namespace) -> int:
     outcome, account = try_login()
     if outcome.verdict == login.ACCEPTED:
         taken = f"the login of {account['username']}" if account["username"] else "mail of this host without a login"
-        print(f"{account['host']} accepts {taken}.")
+        # Some providers' token is login and password in one.
+        print(hide(f"{account['host']} accepts {taken}.", account["password"]))
         return 0
     said = login.sentence(outcome, account)
     # A refusal begins with the name of a host.
