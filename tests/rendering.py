@@ -13,7 +13,8 @@ from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 from workshop.pages import provider_files
 
 ROLE = Path(__file__).resolve().parents[1] / "roles" / "smarthost"
-TEMPLATES = ("main.cf", "sasl_passwd", "generic", "sender", "foreign_sender", "virtual", "header_checks")
+_TABLES = ("sasl_passwd", "generic", "sender", "foreign_sender", "foreign_header", "virtual", "header_checks")
+TEMPLATES = ("main.cf", *_TABLES)
 
 
 def load(name: str) -> dict[str, Any]:
@@ -66,6 +67,7 @@ def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[s
         "__smarthost_origin": names.origin,
         "__smarthost_names": names.own,
         "__smarthost_public_names": names.public,
+        "__smarthost_earlier_senders": [],
         "__smarthost_mail_domains": sorted(domains),
         "__smarthost_version": "3.7.11",
         "__smarthost_keeps_connections": True,

@@ -83,7 +83,7 @@ class ActionModule(ActionBase):
             else:
                 values[name] = option.get("default") if value is None else value
         # The password is judged by the rules alone: a validator's complaint would quote it.
-        checked = {name: value for name, value in values.items() if value is not None and name != "smarthost_password"}
+        checked = {name: value for name, value in values.items() if value is not None and "_password" not in name}
         validated = ArgumentSpecValidator({name: spec[name] for name in checked}).validate(checked)
         faults += [self._type_fault(name, spec[name], checked[name]) for name in self._mistyped(spec, checked)]
         values.update(validated.validated_parameters)
@@ -119,7 +119,7 @@ class ActionModule(ActionBase):
             return "is in the vault, and the vault password is wrong. Give the one that it was encrypted with."
         if isinstance(error, AnsibleUndefinedVariable):
             return f"refers to something that is not defined ({text}). Define it, or write the value here."
-        if name == "smarthost_password":
+        if "_password" in name:
             # Jinja's complaint may quote what stands between the braces.
             return (
                 "is taken for a template, because it has {{, {% or {#. Put it in the vault, or write !unsafe before it."

@@ -101,6 +101,14 @@ public_names:
   returned: always
   type: list
   elements: str
+earlier_senders:
+  description:
+    - Public senders of mail that waited when the role took this Postfix over, or that waits now if it has not yet.
+    - The set-up from before let mail leave as them, so they may be nothing that the account may send as.
+  returned: always
+  type: list
+  elements: str
+  sample: [casey@old.example]
 missing:
   description: The packages of this family that are not there, what each is for -> its name.
   returned: always
@@ -117,7 +125,7 @@ seen:
     - >-
       C(slot) (that in use), C(files) (path -> kind, mode, owner and sealed text), C(services) (those of
       master.cf), C(to_do) (what a run would do whatever the configuration says, a list), C(ca_files) (the CA bundle of
-      the family, if it is there).
+      the family, if it is there), C(against) (what in master.cf breaks a promise, a list).
   returned: always
   type: dict
 advice:
@@ -231,6 +239,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "origin": names.origin,
         "names": names.own,
         "public_names": names.public,
+        "earlier_senders": here.earlier_senders(),
         "missing": {what: package["name"] for what, package in packages.items() if not glob.glob(package["file"])},
         "version": here.compiled_in["mail_version"],
         "seen": {},
@@ -239,6 +248,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     if here.installed and parameters["key"]:
         there = [ca_file] if os.path.isfile(ca_file) else []
         result["seen"] = {**host.observe(here, parameters["key"]), "ca_files": there}
+        result["advice"] += result["seen"].pop("advice")
     if here.installed and parameters["report"]:
         # Whatever somebody else has configured, nobody logs in with by the way.
         result.update(smarthost.report(parameters["login"] and here.slot() is not None))

@@ -5,6 +5,7 @@ Reads only. Runs on the managed host; what changes it goes by this.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterable
@@ -12,13 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import installation
+from ansible_collections.homelab.mail.plugins.module_utils._change import installation, master, waiting
 from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 QUEUE = "/var/spool/postfix"
+# How the host was found, in the folder `original`.
+RECORD = "found.json"
 
 
 class Found(NamedTuple):
@@ -96,6 +99,13 @@ class Host:
         """The folder of tables that main.cf names; None where it is not the role's."""
         return configuration.slot_in_use(self.read(self.main_cf), self.directory)
 
+    def earlier_senders(self) -> list[str]:
+        """Public senders of mail that waited when the role took the host over, or that waits now if it has not yet."""
+        if self.slot():
+            found: dict[str, list[str]] = json.loads(self.read(os.path.join(self.original, RECORD)) or "{}")
+            return found.get("senders", [])
+        return waiting.senders(self) if self.installed and self.read(self.main_cf) else []
+
     def seals(self, key: str) -> dict[str, str]:
         """Path -> seal of main.cf, of the tables in use and of all that lies beside them.
 
@@ -129,6 +139,10 @@ class Host:
         """The services that master.cf has."""
         # Not by postconf, which says nothing of it while main.cf is broken.
         return configuration.services(self.read(os.path.join(self.directory, "master.cf")))
+
+    def listed(self, directory: str = "") -> str:
+        """The services of master.cf, as Postfix lists them; beside another main.cf than the one in place."""
+        return self.command("postconf", *(["-c", directory] if directory else []), "-M")[1]
 
     # --- what runs ------------------------------------------------------------------------------
 
@@ -199,9 +213,14 @@ class Host:
 
 def observe(host: Host, key: str) -> dict[str, Any]:
     """All that says whether there is anything to do, for `configuration.is_in_place` on the controller."""
-    found = host.look(host.read(host.main_cf))
+    main_cf, slot = host.read(host.main_cf), host.slot()
+    found = host.look(main_cf)
+    # Of a configuration that is not ours, nobody asks.
+    listed = host.listed() if slot else ""
     return {
-        "slot": host.slot(),
+        "slot": slot,
+        "against": master.against(listed, main_cf),
+        "advice": master.advice(listed, main_cf),
         "files": host.seals(key),
         "services": sorted(host.services_there()),
         "to_do": [*found.actions(), *([] if found.running else ["started Postfix"])],

@@ -61,6 +61,7 @@ class Original:
             "enabled": self.host.manager.enabled() and not plan.fresh,
             "mode": os.stat(self.host.main_cf).st_mode & 0o7777,
             "password_tables": [],
+            "senders": waiting.senders(self.host),
         }
         files.write(os.path.join(self._new, "main.cf"), plan.before, 0o600)
         files.write(os.path.join(self._new, "found.json"), json.dumps(found), 0o600)
@@ -120,7 +121,7 @@ class Original:
         Not earlier than the new configuration runs, because the old one would need them.
         """
         found = self.found()
-        maps = configuration.parse_main_cf(self.main_cf()).get("smtp_sasl_password_maps", "")
+        maps = configuration.password_maps(self.main_cf())
         for path in configuration.table_files(maps, self.host.directory) if found else []:
             suffixes = sorted({*configuration.COMPILED.values()})
             compiled = [suffix for suffix in suffixes if os.path.exists(path + suffix)]
@@ -159,7 +160,7 @@ class Original:
 
     def put_secrets_back(self) -> None:
         """The password tables of the main.cf from before, compiled where they were."""
-        maps = configuration.parse_main_cf(self.main_cf()).get("smtp_sasl_password_maps", "")
+        maps = configuration.password_maps(self.main_cf())
         for number, table in enumerate(self.found()["password_tables"]):
             text = self.host.read(os.path.join(self.folder, f"password_table_{number}"))
             files.write(table["path"], text, table["mode"])
@@ -206,7 +207,7 @@ def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
     actions, diff = [], []
     if found:
         actions.append("gave back the configuration from before")
-        before, after = host.read(host.main_cf), configuration.hide_inline_logins(original.main_cf())
+        before, after = (configuration.hide_logins(text) for text in (host.read(host.main_cf), original.main_cf()))
         diff = [{"before_header": host.main_cf, "after_header": host.main_cf, "before": before, "after": after}]
     elif os.path.lexists(host.folder) or host.jobs_left():
         # Of a run that was killed before main.cf named its tables, or after they had served: with a password.

@@ -222,8 +222,7 @@ def _diff(want: Wanted, seen: Seen, in_place: str, old: str | None) -> list[dict
     """What a person sees of the change: texts, then modes. That the folder a becomes b is not shown."""
     shown = []
     if seen.wrong and seen.main_cf != in_place:
-        before = configuration.hide_inline_logins(seen.main_cf)
-        shown.append(_texts(f"{seen.directory}/main.cf", before, in_place))
+        shown.append(_texts(f"{seen.directory}/main.cf", *map(configuration.hide_logins, (seen.main_cf, in_place))))
     for name, text in want.texts.items():
         before = seen.texts.get(name, "")
         if before != text:

@@ -24,21 +24,6 @@ NO_RELAY = "Postfix has no relayhost: this host is not configured as a smart hos
 START_IT = "Start Postfix, or run the playbook again."
 SEND_AGAIN = "Postfix does not try it again: send anew what still matters."
 DIGIT = re.compile(r"\d")
-# Where no sentence is known, the enhanced code (RFC 3463) still tells the kind.
-CODES = (
-    (r"4\.", "The server puts the mail off for now.", "Wait: Postfix tries again by itself."),
-    (r"5\.1\.[078]$", "The server refuses the sender.", "Check smarthost_from and smarthost_generic."),
-    (r"5\.1\.", "The server refuses the recipient.", "Check the address: in smarthost_aliases, or in the program."),
-    (r"5\.2\.", "The recipient's mailbox does not take it: it is full, switched off or closed to this mail.",
-     "Look after that mailbox, or send to another one."),
-    (r"5\.3\.4$", "The mail is larger than the server takes.", "Send less in one mail."),
-    (r"5\.3\.", "The server cannot take such a mail.", "Ask the provider with the words of the reply."),
-    (r"5\.4\.", "The server knows no way to the recipient.", "Check the part of the address after the @."),
-    (r"5\.6\.", "The server does not take what is in the mail.", "Look at what the program sends."),
-    (r"5\.7\.", "The provider's rules forbid it.",
-     "Check smarthost_from, and in the account at the provider what it may send as and to."),
-)  # fmt: skip
-_ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 # What a server says of the recipient: that it, or its domain, does not exist.
 _RECIPIENT_CODES = ("5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10")
 _NO_WAY_CODES = ("5.4.1", "5.4.4")
@@ -47,16 +32,15 @@ _NO_SUCH_MAILBOX = re.compile(r"said: 55[013][ -].*\(in reply to RCPT TO command
 
 
 def explained(text: str, provider: str | None) -> dict[str, str]:
-    """The meaning of a reply or a line of the log, at least by its code; nothing where that has none."""
-    failure = diagnosis.explain(text, provider)
-    if failure:
-        return {
-            "key": failure.key, "kind": failure.kind, "cause": failure.cause, "remedy": failure.remedy,
-            "link": failure.link,
-        }  # fmt: skip
-    code = _ENHANCED.search(text)
-    found = [(cause, remedy) for pattern, cause, remedy in CODES if code and re.match(pattern, code.group(1))]
-    return {"cause": found[0][0], "remedy": found[0][1]} if found else {}
+    """The meaning of a reply or a line of the log; with a code if only this tells it."""
+    known = diagnosis.meaning(text, provider)
+    names = ("key", "kind", "cause", "remedy", "link", "code")
+    return {name: getattr(known, name) for name in names if known and getattr(known, name)}
+
+
+def _lasts(item: Mapping[str, Any]) -> bool:
+    """Whether the words of a reply say that waiting does not help; a code alone says too little for that."""
+    return item.get("kind") in LASTING and not item.get("code")
 
 
 def shape(reason: str) -> str:
@@ -97,7 +81,7 @@ def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: s
 def _is_about_the_recipient(mail: Mapping[str, Any], provider: str | None) -> bool:
     """Whether a mail was refused because its recipient does not exist, and the next one will not be."""
     said, dsn = mail["said"], mail["dsn"]
-    if mail["status"] != "bounced" or explained(said, provider).get("kind") in LASTING:
+    if mail["status"] != "bounced" or _lasts(explained(said, provider)):
         return False
     answered = "(in reply to " in said
     if answered and not re.search(r"\(in reply to (RCPT TO|DATA|end of DATA) command\)", said):
@@ -154,7 +138,7 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
     waiting = found["queue"]
     if waiting["oldest_seconds"] > stuck_seconds:
         wrong.append(f"Mail has waited for {span(waiting['oldest_seconds'])}.")
-    wrong += [item["cause"] for item in waiting["reasons"] if item.get("kind") in LASTING][:1]
+    wrong += [item["cause"] for item in waiting["reasons"] if _lasts(item)][:1]
     if found["unreached"]:
         wrong.append(found["unreached"])
     return wrong + [_loss(group, found["time"]) for group in found["losses"]]
