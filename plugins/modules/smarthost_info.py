@@ -157,6 +157,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.facts.system.distribution import DistributionFactCollector
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
+
+# It has to be the first of ours.
+from ansible_collections.homelab.mail.plugins.module_utils import old_python  # noqa: F401
+
+# isort: split
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.module_utils._change import host
 from ansible_collections.homelab.mail.plugins.module_utils._program import health, managers, services, smarthost
