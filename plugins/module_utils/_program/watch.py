@@ -121,5 +121,7 @@ def _call(request: urllib.request.Request) -> str:
         with urllib.request.urlopen(request, timeout=SECONDS):
             return ""
     except (urllib.error.URLError, OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         reason = getattr(error, "reason", error)
         return f"{request.host}: {reason} after {time.monotonic() - started:.0f} s"
