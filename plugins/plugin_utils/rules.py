@@ -118,8 +118,12 @@ def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
     ways: dict[str, Any] = {}
     for name in ("ntfy", "webhook", "ping"):
         url = text(settings, f"watch_{name}")
-        if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
-            verdict.fault(f"watch_{name}", "is not a web address.", "It begins with https:// (or http:// at home).")
+        if url and not (addresses.WEB_ADDRESS.fullmatch(url) and url.isascii()):
+            verdict.fault(
+                f"watch_{name}",
+                "is not a web address.",
+                "It begins with https:// (or http:// at home). In a password there, write / as %2F and @ as %40.",
+            )
         elif url:
             ways[name] = url
     textfile = text(settings, "watch_textfile")
