@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, PROJECT, Change, changed, run, run_site, said
+from conftest import CHOSEN, LAB, NAME, PROJECT, Change, changed, run, run_site, said
 from testinfra.host import Host
 
 
@@ -53,3 +53,31 @@ def test_the_examples_of_a_distribution_and_a_filter_are_taken_and_the_filter_is
     # Also where the configuration is tried.
     assert changed(run(smarthost_parameters={"biff": "yes"})) > 0
     assert changed(run()) > 0
+
+
+@pytest.mark.parametrize("old", [CHOSEN[0]])
+def test_a_postfix_that_no_unit_keeps_is_noticed_and_becomes_the_units(old: str) -> None:
+    host = testinfra.get_host(f"podman://{LAB}-{old}")
+    run(limit=old)
+    main_cf = host.check_output("cat /etc/postfix/main.cf")
+    host.run_expect([0], "systemctl stop postfix postfix@- && postconf -e inet_interfaces=all && postfix start")
+    # As somebody puts it back who trusts in a restart.
+    host.run_expect([0], f"cat >/etc/postfix/main.cf <<'END'\n{main_cf}\nEND\nsystemctl restart postfix")
+    before = host.check_output("cat /var/spool/postfix/pid/master.pid")
+    assert changed(run(limit=old), old) == 1
+    pid = host.check_output("cat /var/spool/postfix/pid/master.pid")
+    assert pid != before
+    assert "postfix" in host.check_output(f"cat /proc/{pid.strip()}/cgroup")
+    assert {line.split()[3] for line in host.check_output("ss -Htln 'sport = 25'").splitlines()} == {
+        "127.0.0.1:25", "[::1]:25"
+    }  # fmt: skip
+    assert changed(run(limit=old), old) == 0
+
+
+def test_a_daemon_that_listens_more_widely_than_it_should_is_noticed(host: Host) -> None:
+    host.run_expect([0], "postconf -e inet_interfaces=all && systemctl restart postfix")
+    host.run_expect([0], "postconf -e inet_interfaces=loopback-only")
+    assert "it listens on 0.0.0.0, :: as well" in said(run("--check", "-v"))
+    assert changed(run()) == 1
+    assert "0.0.0.0:25" not in host.check_output("ss -Htln")
+    assert changed(run()) == 0
