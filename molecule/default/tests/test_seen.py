@@ -10,6 +10,8 @@ import testinfra
 from conftest import CHOSEN, LAB, NAME, PROJECT, Change, changed, run, run_site, said
 from testinfra.host import Host
 
+from workshop.lab.host import exec
+
 
 @pytest.fixture(scope="module")
 def host(usual: Change) -> Host:
@@ -81,3 +83,29 @@ def test_a_daemon_that_listens_more_widely_than_it_should_is_noticed(host: Host)
     assert changed(run()) == 1
     assert "0.0.0.0:25" not in host.check_output("ss -Htln")
     assert changed(run()) == 0
+
+
+def test_the_recap_blames_the_host_that_is_unwell_and_no_other(host: Host) -> None:
+    run(limit=",".join(CHOSEN))
+    host.run_expect([0], "systemctl stop postfix")
+    done = run_site(limit=",".join(CHOSEN), playbook=PROJECT / "playbooks/check.yml")
+    assert done.returncode != 0
+    assert f"1 of {len(CHOSEN)} hosts is not well: {NAME}" in said(done)
+    failed = dict(re.findall(r"^(\w+) .* failed=(\d+)", done.stdout, re.MULTILINE))
+    assert {name: count for name, count in failed.items() if name in CHOSEN} == {
+        name: str(int(name == NAME)) for name in CHOSEN
+    }
+    assert changed(run()) == 1
+
+
+def test_who_is_not_in_mynetworks_cannot_even_write_to_root(host: Host) -> None:
+    assert changed(run(smarthost_parameters={"inet_interfaces": "all"})) == 1
+    talk = (
+        "import smtplib, sys\ntry:\n smtplib.SMTP(sys.argv[1], timeout=20).sendmail('a@b.example', ['root'], 'x')\n"
+        "except smtplib.SMTPRecipientsRefused as e: print(e)"
+    )
+    address = host.check_output("hostname -I").split()[0]
+    answer = exec(f"{LAB}-provider", "python3", "-c", talk, address).stdout
+    assert "Access denied" in answer
+    assert "listens on 0.0.0.0 and [::] port 25" in host.run("smarthost status").stdout
+    assert changed(run()) == 1
