@@ -12,8 +12,6 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils.addresses import is_private_domain
-
 # Stands in a rendered main.cf for the slot in use.
 PLACEHOLDER = "@slot@"
 OWN_COMMENT = "# Managed by Ansible."
@@ -73,6 +71,23 @@ def parse_main_cf(text: str) -> dict[str, str]:
             logical.append(line)
     pairs = (line.partition("=") for line in logical)
     return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+
+
+def filled_in(value: str, values: Mapping[str, str]) -> str:
+    """A value with the parameters that it names, as far as main.cf sets them.
+
+    >>> filled_in("hash:$b ${c}  $d", {"b": "/x", "c": "$b"})
+    'hash:/x /x $d'
+    """
+    for _round in range(3):
+        value = re.sub(r"\$(?:(\w+)|[({](\w+)[)}])", lambda found: values.get(found[1] or found[2], found[0]), value)
+    return " ".join(value.split())
+
+
+def password_maps(main_cf: str) -> str:
+    """The list of tables that a main.cf has logins in."""
+    values = parse_main_cf(main_cf)
+    return filled_in(values.get("smtp_sasl_password_maps", ""), values)
 
 
 def needs_restart(before: str, after: str) -> bool:
@@ -207,7 +222,7 @@ def differences(found: Mapping[str, str], wanted: Mapping[str, str], directory: 
 def is_in_place(seen: Mapping[str, Any], wanted: Mapping[str, Any], key: str) -> bool:
     """Whether nothing is left to do on a host: `seen` by `postfix_info`, `wanted` of `postfix`."""
     slot, directory = seen["slot"], wanted.get("config_directory", CONFIG_DIRECTORY).rstrip("/")
-    if slot is None or seen["to_do"] or wanted["ca_file"] not in seen["ca_files"]:
+    if slot is None or seen["to_do"] or seen["against"] or wanted["ca_file"] not in seen["ca_files"]:
         return False
     tables = texts(wanted.get("tables", {}), wanted["sasl_passwd"], wanted.get("watch", ""))
     should_be = expected(directory, slot, wanted["main_cf"], tables, wanted.get("compiled", {}), key)
@@ -223,6 +238,8 @@ def expanded(maps: str, directory: str) -> str:
     >>> expanded("hash:$config_directory/x, ${default_database_type}:/y", "/etc/postfix")
     'hash:/etc/postfix/x, /y'
     """
+    # Those that only pass on what others say.
+    maps = re.sub(r"\b(?:proxy|unionmap|pipemap):|[{}](?=[\s,}]|\w+:|$)", " ", maps)
     maps = re.sub(r"\$(?:config_directory\b|[{(]config_directory[})])", directory, maps)
     return re.sub(r"\$(?:default_database_type|[{(]default_database_type[})]):", "", maps)
 
@@ -233,7 +250,9 @@ def table_files(maps: str, directory: str) -> list[str]:
     >>> table_files("hash:/etc/postfix/sasl_passwd, static:x, $default_database_type:/y", "/etc/postfix")
     ['/etc/postfix/sasl_passwd', '/y']
     """
-    return re.findall(r"(?:^|[\s,])(?:(?:hash|btree|lmdb|cdb|dbm|texthash):)?(/[^\s,]+)", expanded(maps, directory))
+    return re.findall(
+        r"(?:^|[\s,])(?:(?:hash|btree|lmdb|cdb|dbm|sdbm|texthash|regexp|pcre):)?(/[^\s,{}]+)", expanded(maps, directory)
+    )
 
 
 def serves_nobody(main_cf: str) -> bool:
@@ -245,10 +264,6 @@ def serves_nobody(main_cf: str) -> bool:
     return parse_main_cf(main_cf).get("master_service_disable") == "inet, unix"
 
 
-# Networks that are nobody but the host itself.
-_LOOPBACK = re.compile(r"127\.[\d./]*|\[::1\](/128)?|\[::ffff:127\.[\d.]*\](/\d+)?")
-
-
 def services(master_cf: str) -> set[str]:
     """The services of a master.cf, as name/type.
 
@@ -258,30 +273,8 @@ def services(master_cf: str) -> set[str]:
     return {"/".join(found) for found in re.findall(r"^([^\s#]\S*)[ \t]+(\S+)", master_cf, re.MULTILINE)}
 
 
-def signs_of_a_mail_server(values: dict[str, str], own_names: list[str]) -> list[str]:
-    """What in a main.cf says that the host receives mail for others, or sends it for them.
-
-    >>> signs_of_a_mail_server({"mydestination": "nas.lan, localhost, example.org"}, ["nas.lan"])
-    ['mydestination names example.org']
-    """
-    signs = []
-    for name in ("virtual_mailbox_domains", "virtual_alias_domains", "relay_domains"):
-        value = values.get(name, "")
-        if value and value not in ("$mydestination", "$virtual_alias_maps", "$virtual_mailbox_maps"):
-            signs.append(f"{name} is {value}")
-    own = {name.lower() for name in own_names} | {
-        values.get("myhostname", "").lower(),
-        values.get("mydomain", "").lower(),
-    }
-    for domain in re.split(r"[\s,]+", values.get("mydestination", "").lower()):
-        # What has no dot, or ends inside the network, is a name of this host and not a public domain.
-        private = "." not in domain or domain.startswith(("localhost", "$", "/")) or is_private_domain(domain)
-        if domain and domain not in own and not private:
-            signs.append(f"mydestination names {domain}")
-    foreign = clients(values)
-    if foreign and values.get("inet_interfaces", "all") not in ("loopback-only", "localhost", "127.0.0.1"):
-        signs.append(f"mynetworks lets {' and '.join(foreign)} send")
-    return signs
+# Networks that are nobody but the host itself.
+LOOPBACK = re.compile(r"127\.[\d./]*|\[::1\](/128)?|\[::ffff:127\.[\d.]*\](/\d+)?")
 
 
 def clients(values: Mapping[str, str]) -> list[str]:
@@ -291,7 +284,7 @@ def clients(values: Mapping[str, str]) -> list[str]:
     ['172.17.0.0/16']
     """
     networks = re.split(r"[\s,]+", values.get("mynetworks", ""))
-    return [network for network in networks if network and not _LOOPBACK.fullmatch(network)]
+    return [network for network in networks if network and not LOOPBACK.fullmatch(network)]
 
 
 def hide_passwords(before: str, after: str) -> tuple[str, str]:
@@ -319,24 +312,55 @@ def hide_passwords(before: str, after: str) -> tuple[str, str]:
     return "\n".join(shown_old) + end_old, "\n".join(shown_new) + end_new
 
 
-def hide_inline_logins(main_cf: str) -> str:
-    """A main.cf that can be shown: some people write the login itself where the table is named.
+# Of a parameter's name that may stand for a login, and what people leave of one in a comment.
+_SECRET = re.compile(r"passw|passphrase|_pw$|secret|token", re.IGNORECASE)
+_FORMER = re.compile(r"static:|inline:|(?:passw\w*|_pw|secret|token)\s*[:=]", re.IGNORECASE)
 
-    >>> hide_inline_logins("smtp_sasl_password_maps = static:me:one")
-    'smtp_sasl_password_maps = (a login that is not shown)'
+
+def hide_logins(main_cf: str) -> str:
+    """A main.cf that can be shown: some people write the login itself where a table is named, or into a variable.
+
+    >>> hide_logins("smtp_sasl_password_maps =\\n  static:me:one\\na = b")
+    'smtp_sasl_password_maps = (a login that is not shown)\\na = b'
     """
-    return re.sub(
-        r"(?m)^(smtp_sasl_password_maps\s*=[ \t]*).*\b(?:static|inline):.*(?:\n[ \t]+.*)*",
-        r"\1(a login that is not shown)",
-        main_cf,
-    )
+    parts: list[list[str]] = [[]]
+    for line in main_cf.split("\n"):
+        if line[:1].strip("# \t"):
+            parts.append([])
+        parts[-1].append(line)
+    code = [" ".join(line for line in part if not _beside(line)) for part in parts]
+    values = [(name.strip(), value) for name, _equals, value in (text.partition("=") for text in code)]
+    secret = {name for name, _value in values if _SECRET.search(name)}
+    for _round in range(3):
+        # Also what these are made of.
+        secret |= {part for name, value in values if name in secret for part in re.findall(r"\$[({]?(\w+)", value)}
+    shown = []
+    for part, (name, value) in zip(parts, values):
+        hidden = name in secret and re.sub(r"(?:\$?\w+:)*(?:/|\$\w+)[^\s,:]*|[\s,]", "", value)
+        shown += [f"{name} = (a login that is not shown)"] if hidden else []
+        for line in part:
+            if _beside(line):
+                shown.append("# (a line that is not shown)" if _FORMER.search(line) else line)
+            elif not hidden:
+                shown.append(line)
+    return "\n".join(shown)
+
+
+def _beside(line: str) -> bool:
+    """Whether a line is empty or a comment."""
+    return not line.strip() or line.lstrip().startswith("#")
 
 
 def complaints(stderr: str) -> list[str]:
     """What postconf says against a configuration, without its own name and the path of a copy.
 
+    What a service of master.cf names and nothing sets is empty there: the distributions' own lines do that.
+
     >>> complaints("postconf: warning: /tmp/x/main.cf: unused parameter: foo=1\\n")
     ['unused parameter: foo=1']
+    >>> complaints("postconf: warning: /tmp/x/master.cf: undefined parameter: mua_client_restrictions\\n")
+    []
     """
     lines = (re.sub(r"^\S*postconf\S*: (?:warning|fatal|error): ", "", line) for line in stderr.splitlines())
-    return [re.sub(r"^\S*main\.cf(?:, line \d+)?: ", "", line).strip() for line in lines if line.strip()]
+    words = (re.sub(r"^\S*main\.cf(?:, line \d+)?: |^\S*/(?=master\.cf\b)", "", line).strip() for line in lines)
+    return [line for line in words if line and not re.match(r"master\.cf: (undefined|unused) parameter", line)]

@@ -85,7 +85,6 @@ def read_username(
 ) -> str:
     """The login as it was given, or the one that the provider always takes."""
     name = provider["name"]
-    rule = provider.get("username", "any")
     username = text(settings, "username")
     meant = _address_meant(username, provider)
     about = str(provider.get("username_help", ""))
@@ -112,35 +111,38 @@ def read_username(
         verdict.fault(
             "username", f"{username!r} is the placeholder of a guide.", f"Write your own login. {about}".rstrip()
         )
-    elif rule == "address" and not addresses.is_address(meant):
-        verdict.fault(
-            "username",
-            f"{username!r} is not a full address, and {name} logs in nobody without the domain."
-            if "@" not in username
-            else f"{username!r} is not an address.",
-            f"Write the whole address, name and domain. {about}".rstrip(),
-        )
-    elif rule == "address" and addresses.is_private_domain(addresses.domain_of(meant)):
-        verdict.fault(
-            "username",
-            f"{username!r} is an address that exists only inside your network, not one at {name}.",
-            f"Write the whole address, name and domain. {about}".rstrip(),
-        )
-    elif rule == "local_part" and "@" in username:
-        verdict.fault(
-            "username",
-            f"{username!r} is an address, and {name} wants only what stands before the @.",
-            f"Write {username.partition('@')[0]}.",
-        )
-    elif rule == "address":
-        other = other_provider(addresses.domain_of(meant), provider, providers)
-        if other:
-            verdict.fault(
-                "username",
-                f"{username!r} is an account at {other}, not at {name}.",
-                f"Write the login that you have at {name}, or choose {other} as smarthost_provider.",
-            )
+    else:
+        _check_form(verdict, username, meant, provider, providers)
     return username
+
+
+def _check_form(
+    verdict: Verdict,
+    username: str,
+    meant: str,
+    provider: Mapping[str, Any],
+    providers: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Whether a login looks as the provider's do; `meant` is the address that it is, if it is one."""
+    name, rule = provider["name"], provider.get("username", "any")
+    whole = f"Write the whole address, name and domain. {provider.get('username_help', '')}".rstrip()
+    domain = addresses.domain_of(meant)
+    if rule == "local_part" and "@" in username:
+        what = f"is an address, and {name} wants only what stands before the @."
+        remedy = f"Write {username.partition('@')[0]}."
+    elif rule != "address":
+        return
+    elif not addresses.is_address(meant):
+        short = f"is not a full address, and {name} logs in nobody without the domain."
+        what, remedy = "is not an address." if "@" in username else short, whole
+    elif addresses.is_private_domain(domain):
+        what, remedy = f"is an address that exists only inside your network, not one at {name}.", whole
+    elif other := other_provider(domain, provider, providers):
+        what = f"is an account at {other}, not at {name}."
+        remedy = f"Write the login that you have at {name}, or choose {other} as smarthost_provider."
+    else:
+        return
+    verdict.fault("username", f"{username!r} {what}", remedy)
 
 
 def _address_meant(username: str, provider: Mapping[str, Any]) -> str:

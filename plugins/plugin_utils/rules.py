@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
@@ -21,7 +22,7 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.local import (
     read_allowed,
     read_generic,
 )
-from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_provider
+from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_inbox, read_provider
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, check_controls, clean, text
 
 # Names that are set aside for what is to come.
@@ -32,6 +33,11 @@ _NOT_YET = ("smarthost_accounts",)
 _VARIABLE_FOR = {
     "relayhost": "smarthost_host and smarthost_port",
     "smtp_tls_security_level": "smarthost_tls_security_level",
+    **dict.fromkeys(
+        ("smtp_use_tls", "smtp_enforce_tls", "smtp_tls_enforce_peername", "smtp_tls_per_site", "smtp_tls_policy_maps"),
+        "smarthost_tls_security_level",
+    ),
+    "default_transport": "smarthost_host and smarthost_port",
     "smtp_tls_wrappermode": "smarthost_tls",
     "smtp_tls_CAfile": "smarthost_ca_file",
     "smtp_sasl_auth_enable": "smarthost_username and smarthost_password",
@@ -54,6 +60,16 @@ _PROMISED = {
     "clients": ("mynetworks", "smtpd_client_restrictions", "smtpd_relay_restrictions"),
     "allowed_recipients": ("transport_maps",),
 }
+
+# These lead mail another way, which no run tries.
+_OTHER_WAYS = (
+    "transport_maps", "sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps",
+    "smtp_fallback_relay", "content_filter", "smtpd_proxy_filter",
+)  # fmt: skip
+# At the beginning of these, it lets everybody in.
+_RESTRICTIONS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+_PERMIT = re.compile(r"(permit_mynetworks[\s,]+)?permit\b")
+
 
 _PARAMETER = re.compile(r"[A-Za-z0-9_]+")
 
@@ -86,6 +102,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
             read_password(verdict, settings, provider)
         account = {"from": "", "username": "", "tls": ""}
     verdict.plan["accounts"] = [account]
+    verdict.plan["inbox"] = read_inbox(verdict, settings, provider, account)
     verdict.plan["size_limit"] = provider.get("size_limit")
     verdict.plan["concurrency"] = provider.get("concurrency")
     verdict.plan["messages_per_connection"] = provider.get("messages_per_connection")
@@ -99,7 +116,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     check_mailbox(verdict, settings, account, providers)
     verdict.plan["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
     verdict.plan["allowed"] = read_allowed(verdict, settings, addresses_of(verdict.plan))
-    verdict.plan["parameters"] = _parameters(verdict, settings)
+    verdict.plan["parameters"] = _parameters(verdict, settings, provider)
     verdict.plan["clients"] = networks.read_clients(verdict, settings)
     if verdict.plan["clients"]["networks"]:
         # Whatever they send as, the account may send as nobody but itself.
@@ -111,6 +128,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     login = account["username"] if provider.get("from") in ("owned", "login") else ""
     verdict.plan["maps"] = senders.maps(verdict.plan["generic"], account["from"], verdict.plan["aliases"], login)
     verdict.plan["watch"] = _watch(verdict, settings)
+    _for_host(verdict.plan, account)
     _check_ca_file(verdict, settings)
     if verdict.plan["tls_security_level"] == "encrypt":
         verdict.warnings.append(
@@ -120,13 +138,41 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     return verdict
 
 
+def _for_host(plan: dict[str, Any], account: Mapping[str, Any]) -> None:
+    """What the login is tried with, and what the program on the host cannot read out of main.cf."""
+    sender, aliases = account["from"], plan["aliases"]
+    targets = [target for target in chain(aliases.get("root", []), *aliases.values()) if "@" in target]
+    plan["login"] = {
+        **{name: account.get(name) for name in ("host", "port", "tls", "username", "password")},
+        **{name: plan[name] for name in ("provider", "tls_security_level")},
+        **({"sender": sender} if sender else {}),
+        "required": plan["verify_login"] == "required",
+    }
+    # Without a login, only a recipient shows whether the relay takes mail of this host: who gets root's.
+    if account.get("username"):
+        plan["login"]["recipient"] = ""
+    elif targets:
+        plan["login"]["recipient"] = targets[0]
+    # Who can never be a mistyped recipient: mail of theirs that comes back is a fault.
+    recipients = {sender, *chain(*aliases.values()), *plan["generic"].values()} - {""}
+    plan["settings"] = {
+        "provider": plan["provider"],
+        "name": account.get("name"),
+        "recipients": sorted({address.lower() for address in recipients}),
+    }
+
+
 def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The ways to tell of an outage that are set up; empty where there are none."""
     ways: dict[str, Any] = {}
     for name in ("ntfy", "webhook", "ping"):
         url = text(settings, f"watch_{name}")
-        if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
-            verdict.fault(f"watch_{name}", "is not a web address.", "It begins with https:// (or http:// at home).")
+        if url and not (addresses.WEB_ADDRESS.fullmatch(url) and url.isascii()):
+            verdict.fault(
+                f"watch_{name}",
+                "is not a web address.",
+                "It begins with https:// (or http:// at home). In a password there, write / as %2F and @ as %40.",
+            )
         elif url:
             ways[name] = url
     textfile = text(settings, "watch_textfile")
@@ -181,7 +227,7 @@ def _check_size(verdict: Verdict, provider: Mapping[str, Any]) -> None:
         )
 
 
-def _parameters(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]:
+def _parameters(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, str]:
     table: dict[str, str] = {}
     for key, value in (settings.get("parameters") or {}).items():
         name = str(key)
@@ -197,6 +243,13 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]
             verdict.fault("parameters", f"{name} is said by smarthost_{promised[0]}.", "Take one of them out.")
         elif isinstance(value, (Mapping, list, tuple)):
             verdict.fault("parameters", f"{name} is a list or mapping.", "Write the value as in main.cf, as one text.")
+        elif name == "defer_transports" and value:
+            verdict.fault("parameters", f"{name} keeps mail waiting until somebody sends it by hand.", "Take it out.")
+        elif name in _OTHER_WAYS and value:
+            verdict.warnings.append(
+                f"{name} in smarthost_parameters leads mail another way than through {provider['name']}. Whether it "
+                "leaves that way, and who sees it there, no run tries."
+            )
         text = "" if value is None else str(value).strip()
         table[name] = ("yes" if value else "no") if isinstance(value, bool) else text
     return table
@@ -208,6 +261,14 @@ def _check_open_relay(verdict: Verdict) -> None:
     listens_on = set(re.split(r"[\s,]+", parameters.get("inet_interfaces", "loopback-only").lower())) - {""}
     if listens_on <= _LOOPBACK_ALONE:
         return
+    for name in _RESTRICTIONS:
+        if _PERMIT.match(parameters.get(name, "")):
+            verdict.fault(
+                "parameters",
+                f"inet_interfaces is {parameters['inet_interfaces']} and {name} is {parameters[name]}: an open relay, "
+                "through which strangers on the internet send as your account.",
+                "Let it end in reject_unauth_destination.",
+            )
     named = re.split(r"[\s,]+", parameters.get("mynetworks", ""))
     public = [network for network in named if networks.is_public(network)]
     if public:

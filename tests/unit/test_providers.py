@@ -51,7 +51,7 @@ def test_the_readme_tells_of_the_keys() -> None:
     assert preset["username"].choices == ("address", "local_part", "any")
     assert preset["from"].choices == ("owned", "verified", "login", "replaced", "any")
     assert preset["certainty"].choices == ("documented", "measured", "secondary")
-    assert reply["kind"].choices == diagnosis.KINDS
+    assert reply["kind"].choices == provider_schema.CODE["kind"].choices == diagnosis.KINDS
 
 
 def test_no_preset_was_lost() -> None:

@@ -12,7 +12,7 @@ README = Path(__file__).resolve().parents[2] / "roles/smarthost/providers/README
 # Where a reply can come, from the greeting to the end of the message.
 STEPS = ("greeting", "auth", "mail", "rcpt", "message")
 # What a file may have, in this order.
-CHAPTERS = {"preset": dict, "presets": list, "example": dict, "replies": list, "also": dict}
+CHAPTERS = {"preset": dict, "presets": list, "example": dict, "replies": list, "also": dict, "codes": list}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def keys(chapter: str) -> dict[str, Key]:
     }
 
 
-PRESET, EXAMPLE, REPLY = keys("preset"), keys("example"), keys("replies")
+PRESET, EXAMPLE, REPLY, CODE = (keys(chapter) for chapter in ("preset", "example", "replies", "codes"))
 
 
 def _wrong_value(key: str, value: Any, known: Key) -> str:
@@ -123,4 +123,6 @@ def wrong_with(name: str, file: Any) -> list[str]:
         faults += [f"example: {fault}" for fault in _wrong_keys(chapters["example"], EXAMPLE, set())]
     for key, lines in chapters.get("also", {}).items():
         faults += [f"also, {key}: {fault}" for fault in _wrong_lines(lines)]
+    for code in chapters.get("codes", []):
+        faults += [f"codes: {fault}" for fault in _wrong_keys(code, CODE, set())]
     return [f"{name}.yml: {fault}" for fault in faults]

@@ -60,6 +60,12 @@ def _login(preset: dict[str, Any]) -> str:
     return f"{help} For programs that stumble over the @ it is {spellings} as well." if signs else help
 
 
+def _inbox(preset: dict[str, Any]) -> str:
+    host = preset.get("inbox_host", "").replace("{rest}", "…")
+    login = ", the login without its domain" if preset.get("inbox_local_part") else ""
+    return f"`{host}` (IMAP{login})." if host else ""
+
+
 def _section(key: str, preset: dict[str, Any]) -> str:
     facts: list[tuple[str, Any]] = [
         ("Regions", ", ".join(f"`{name}` ({host})" for name, host in preset.get("regions", {}).items())),
@@ -79,6 +85,7 @@ def _section(key: str, preset: dict[str, Any]) -> str:
             "`smarthost_aliases`",
             None if preset.get("mailboxes", True) else "must name who gets root's mail: it only sends",
         ),
+        ("Mailbox", " ".join(filter(None, (_inbox(preset), preset.get("inbox_help"))))),
         ("Largest mail", _size(preset["size_limit"]) if "size_limit" in preset else None),
         ("Connections at once", preset["concurrency"]),
         ("Mails over one connection", preset.get("messages_per_connection")),

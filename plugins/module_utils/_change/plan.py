@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, clients
+from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, clients, installation, mailserver
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.host import Found, Host
 from ansible_collections.homelab.mail.plugins.module_utils._program import services, watch
@@ -36,7 +36,7 @@ class Wanted:
     take_over: bool = False
     own_names: Sequence[str] = ()
     aliases: Mapping[str, list[str]] = field(default_factory=dict)
-    installed: Sequence[str] = ()
+    installed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def texts(self) -> dict[str, str]:
@@ -63,7 +63,7 @@ class Seen:
     found: Found
     #: Nobody wrote this main.cf: the role has installed Postfix, in this run or in one that was refused.
     fresh: bool = False
-    #: Whether what was there before the role is kept already.
+    #: Whether this main.cf is the role's, so that what was there before is kept already.
     kept: bool = False
     stale_chroot: bool = False
     #: What says that this host cannot start Postfix at boot, and whether something can run now and then.
@@ -73,6 +73,8 @@ class Seen:
     firewall: str = ""
     #: Who gets the mail of local users; None where the role decides on it already.
     recipients: aliases.Before | None = None
+    #: What says that this is a real mail server.
+    signs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Plan:
     @property
     def runs_anew(self) -> bool:
         """Whether Postfix has to take something."""
-        return bool(self.wrong or self.missing or not self.found.running)
+        return bool(self.wrong or self.missing or self.found.postfix())
 
 
 class Report(NamedTuple):
@@ -131,12 +133,13 @@ def report(plan: Plan, tried: Iterable[str] = ()) -> Report:
     if plan.missing:
         actions.append(f"added {', '.join(plan.missing)} to master.cf")
     if plan.runs_anew:
-        how = "started" if not plan.found.running else "restarted" if plan.restart else "reloaded"
-        actions.append(f"{how} Postfix")
+        how = ["restarted Postfix" if plan.restart else "reloaded Postfix"]
+        actions += plan.found.postfix() or how
     warnings = [plan.not_at_boot, plan.untended, plan.shut_out]
     if plan.dropped:
         warnings.append(
-            f"Taking over the Postfix of this host: {', '.join(plan.dropped)} will no longer be set. "
+            f"Taking over the Postfix of this host{'' if plan.found.running else ', which does not run until now'}: "
+            f"{', '.join(plan.dropped)} will no longer be set. "
             "What you need of it goes into smarthost_parameters; smarthost_state: absent gives all of it back."
         )
     return Report(actions, list(plan.diff), [sentence for sentence in warnings if sentence])
@@ -156,7 +159,7 @@ def make(want: Wanted, seen: Seen) -> Plan:
     metrics = watch.textfile(seen.texts.get(configuration.WATCH, ""))
     found = seen.found
     missing = {name: line for name, line in want.services.items() if name not in seen.services}
-    restart = configuration.needs_restart(seen.main_cf, main_cf) or not found.running
+    restart = configuration.needs_restart(seen.main_cf, main_cf) or bool(found.postfix())
     unfinished = os.path.join(seen.directory, configuration.FOLDER, configuration.UNFINISHED)
     return Plan(
         before=seen.main_cf,
@@ -217,15 +220,10 @@ def _anew(want: Wanted, seen: Seen, old: str | None) -> dict[str, list[str]]:
 
 def _dropped(want: Wanted, seen: Seen) -> list[str]:
     """What taking a host over drops; refused where mail is received there for others."""
-    values = configuration.parse_main_cf(seen.main_cf)
-    reasons = configuration.signs_of_a_mail_server(values, list(want.own_names))
-    if reasons and not want.take_over:
-        raise Refused(
-            f"this host is a mail server: {'; '.join(reasons)}. As a smart host it would receive none of that mail. "
-            "If that is meant, set smarthost_take_over: true."
-        )
+    if seen.signs and not want.take_over:
+        raise Refused(mailserver.refusal(seen.signs))
     new = configuration.parse_main_cf(want.main_cf)
-    return [name for name in values if name not in new]
+    return [name for name in configuration.parse_main_cf(seen.main_cf) if name not in new]
 
 
 def _elsewhere(want: Wanted, seen: Seen) -> str:
@@ -238,8 +236,7 @@ def _diff(want: Wanted, seen: Seen, in_place: str, old: str | None) -> list[dict
     """What a person sees of the change: texts, then modes. That the folder a becomes b is not shown."""
     shown = []
     if seen.wrong and seen.main_cf != in_place:
-        before = configuration.hide_inline_logins(seen.main_cf)
-        shown.append(_texts(f"{seen.directory}/main.cf", before, in_place))
+        shown.append(_texts(f"{seen.directory}/main.cf", *map(configuration.hide_logins, (seen.main_cf, in_place))))
     for name, text in want.texts.items():
         before = seen.texts.get(name, "")
         if before != text:
@@ -273,20 +270,24 @@ def look(host: Host, want: Wanted) -> Seen:
     names = {*want.texts, configuration.WATCH} if slot else set()
     fresh = "postfix" in want.installed or configuration.serves_nobody(main_cf)
     asks_postfix = host.installed and bool(main_cf) and not fresh
+    own_names = list(want.own_names)
+    recipients = None if slot else aliases.look(host, own_names, asks_postfix)
     return Seen(
         directory=host.directory,
         main_cf=main_cf,
         wrong=wrong,
         texts={name: host.read(host.table(slot, name)) for name in names},
         services=host.services_there() if host.installed else (),
-        found=host.look(want.main_cf),
+        found=host.look(want.main_cf, installation.files()),
         fresh=fresh,
-        kept=os.path.exists(host.original),
+        # Not by the record: it may be from a first run that failed, and the host a mail server by now.
+        kept=slot is not None,
         stale_chroot=bool(wrong) and host.has_stale_chroot(),
         note=host.manager.note,
         timers=bool(host.job_files(want.main_cf)),
         firewall=clients.firewall(host) if _new_clients(want, main_cf) else "",
-        recipients=None if slot else aliases.look(host, list(want.own_names), asks_postfix),
+        recipients=recipients,
+        signs=mailserver.look(host, own_names, recipients) if recipients and asks_postfix else (),
     )
 
 

@@ -45,7 +45,7 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
         if plan.wrong:
             undo.callback(_remove_tables, host, plan.slot)
             _write_tables(host, wanted, plan.slot)
-            Original(host).keep(plan, wanted.installed)
+            Original(host).keep(plan, bool(wanted.installed))
         if plan.wrong or plan.missing:
             undo.callback(files.remove, unfinished)
             files.write(unfinished, "", 0o600)

@@ -10,7 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import clients, rehearsal, route
+from ansible_collections.homelab.mail.plugins.module_utils._change import clients, master, rehearsal, route
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, files, login
 
@@ -31,6 +31,9 @@ def run(host: Host, wanted: Wanted, plan: Plan) -> list[str]:
         if plan.wrong:
             clients.check(plan.clients)
             _check_configuration(host, wanted, plan.main_cf)
+        else:
+            _check_services(host, plan.main_cf, host.listed())
+        if plan.wrong:
             obstacle = _rehearse(host, wanted, wanted.login["tls_security_level"] if plan.tries_way else "")
     if plan.tries_way and os.path.isfile(wanted.ca_file):
         return _try_provider(host, wanted, obstacle, plan.tries_login)
@@ -61,12 +64,14 @@ def _check_configuration(host: Host, wanted: Wanted, main_cf: str) -> None:
         _code, _out, complained = host.command("postconf", "-c", copy, "-n")
         # Reads more of the values than -n does: addresses that this host does not have, for one.
         code, map_types, err = host.command("postconf", "-c", copy, "-m")
+        listed = host.listed(copy)
     found = configuration.complaints(complained) + (configuration.complaints(err) if code != 0 else [])
     if found:
-        raise Refused(
-            "Postfix does not accept the configuration: " + "; ".join(found) + ". "
-            "Correct or take out what smarthost_parameters says there."
-        )
+        ours = "Correct or take out what smarthost_parameters says there."
+        theirs = f"Mend {host.directory}/master.cf: nothing of that is the role's."
+        remedy = theirs if any(line.startswith("master.cf") for line in found) else ours
+        raise Refused("Postfix does not accept the configuration: " + "; ".join(found) + f". {remedy}")
+    _check_services(host, main_cf, listed)
     # What the tables are made of must be something that this Postfix has.
     usable = [name for name in ("texthash", "hash", "lmdb", "cdb", "btree") if name in map_types.split()]
     for map_type in wanted.map_types:
@@ -75,6 +80,15 @@ def _check_configuration(host: Host, wanted: Wanted, main_cf: str) -> None:
                 f"the Postfix of this host has no {map_type} tables. "
                 f"Set smarthost_map_type to one of: {', '.join(usable)}."
             )
+
+
+def _check_services(host: Host, main_cf: str, listed: str) -> None:
+    """Whether the host's master.cf leaves this main.cf its word."""
+    broken = master.against(listed, main_cf)
+    if broken:
+        raise Refused(master.refusal(broken))
+    for sentence in master.advice(listed, main_cf):
+        host.module.warn(sentence)
 
 
 def _rehearse(host: Host, wanted: Wanted, level: str) -> str | None:
@@ -120,7 +134,7 @@ def _try_provider(host: Host, wanted: Wanted, obstacle: str | None, tries_login:
     else:
         outcome = login.reach(account)
         if outcome.verdict == login.ACCEPTED:
-            known = diagnosis.explain(obstacle, account["provider"])
+            known = diagnosis.meaning(obstacle, account["provider"])
             meaning = f"{known.cause} {known.remedy}" if known else ""
             raise Refused(route.refusal(obstacle, meaning, account, _without_sni(host, wanted)))
     if outcome.verdict == login.REFUSED or account["required"]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 Run = Callable[..., tuple[int, str, str]]
 
 LAUNCHER = "/usr/local/bin/smarthost"
+LIBRARY = "/usr/local/lib/smarthost"
 # What `smarthost watch` remembers.
 STATE = "/var/lib/smarthost"
 CRON = "/etc/cron.d"
@@ -106,6 +107,10 @@ class ServiceManager:
 
     def holds(self) -> bool:
         """Whether a Postfix that runs is this manager's to keep."""
+        return True
+
+    def owns(self, groups: str) -> bool:
+        """The same of a process, by the control groups that /proc names."""
         return True
 
     def enabled(self) -> bool:

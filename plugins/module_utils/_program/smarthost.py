@@ -25,7 +25,6 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
     services,
     system,
 )
-from ansible_collections.homelab.mail.plugins.module_utils._program.health import span
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
@@ -94,11 +93,13 @@ def logged(manager: services.ServiceManager, ours: dict[str, Any], now: float) -
 
 def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
     """Send a mail and follow it to the provider's reply, or to the reason why there is none yet."""
-    hidden: dict[str, Any] = hide(_send_test(to, seconds), password())
+    # The word by which the mail can be found where it arrives, and the time of each step.
+    seen: dict[str, Any] = {"token": os.urandom(6).hex(), "times": {}}
+    hidden: dict[str, Any] = hide({**seen, **_send_test(to, seconds, seen["token"], seen["times"])}, password())
     return hidden
 
 
-def _send_test(to: str, seconds: float) -> dict[str, Any]:
+def _send_test(to: str, seconds: float, token: str, times: dict[str, float]) -> dict[str, Any]:
     # Not above: what speaks SMTP takes as long to load as all the rest of a status.
     import smtplib
     from email.message import EmailMessage
@@ -123,12 +124,13 @@ def _send_test(to: str, seconds: float) -> dict[str, Any]:
     origin = parameters.get("myorigin", "")
     # Of a foreign host it may be the name of a file.
     sender = f"root@{host if origin.startswith('/') else origin or host}"
-    mail["Subject"] = f"Test mail from {host}"
+    mail["Subject"] = f"Test mail from {host} ({token})"
     mail["From"], mail["To"], mail["Date"] = sender, to, formatdate(localtime=True)
     mail["Message-ID"] = make_msgid(domain=host)
     mail.set_content(f"This mail shows that {host} can send mail through {ours.get('name', 'its relay')}.\n")
     try:
         with smtplib.SMTP(address, 25, local_hostname="localhost", timeout=left()) as session:
+            times["handed in"] = time.time()
             session.ehlo()
             for command, argument in (("mail", sender), ("rcpt", to), ("data", mail.as_bytes())):
                 if session.sock:
@@ -138,6 +140,7 @@ def _send_test(to: str, seconds: float) -> dict[str, Any]:
                     return _outcome("refused", f"{code} {answer.decode(errors='replace')}", ours)
     except (OSError, smtplib.SMTPException) as error:
         return _outcome("not handed in", str(error), ours)
+    times["queued"] = time.time()
     identifier = answer.decode(errors="replace").rpartition(" ")[2]
     asked_again = False
     while time.monotonic() < end:
@@ -148,6 +151,8 @@ def _send_test(to: str, seconds: float) -> dict[str, Any]:
                 system.run("postqueue", "-i", identifier)
             asked_again = True
         elif found:
+            if found["status"] == "sent":
+                times["taken"] = time.time()
             return {**found, **_outcome(found["status"], found["said"], ours), "id": identifier}
         time.sleep(0.2)
     return {**_outcome("waiting", f"the provider has not answered within {seconds:g} s", ours), "id": identifier}
@@ -271,7 +276,10 @@ def show(found: dict[str, Any], now: float) -> str:
     rows = [
         ("Postfix", f"up, listens on {ports} port 25" if found["running"] else "does not answer on port 25"),
         ("Relay", " ".join(filter(None, [found["provider"], found["relayhost"]])) or "none"),
-        ("Queue", f"{amount}, the oldest for {span(waiting['oldest_seconds'])}" if waiting["messages"] else empty),
+        (
+            "Queue",
+            f"{amount}, the oldest for {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else empty,
+        ),
         ("Last sent", _delivery(found["last_delivery"], now)),
         ("Last failed", _delivery(found["last_failure"], now)),
     ]
@@ -286,7 +294,7 @@ def show(found: dict[str, Any], now: float) -> str:
 def _delivery(delivery: dict[str, Any] | None, now: float) -> str:
     if delivery is None:
         return "not in the log" + ("" if os.geteuid() == 0 else " (only root may read all of it)")
-    when = f"{span(max(0, now - delivery['time']))} ago, " if delivery["time"] else ""
+    when = f"{system.span(max(0, now - delivery['time']))} ago, " if delivery["time"] else ""
     return f"{when}to {delivery['to']}: {delivery['said']}"
 
 
@@ -348,7 +356,8 @@ def _login(_given: argparse.Namespace) -> int:
     outcome, account = try_login()
     if outcome.verdict == login.ACCEPTED:
         taken = f"the login of {account['username']}" if account["username"] else "mail of this host without a login"
-        print(f"{account['host']} accepts {taken}.")
+        # Some providers' token is login and password in one.
+        print(hide(f"{account['host']} accepts {taken}.", account["password"]))
         return 0
     said = login.sentence(outcome, account)
     # A refusal begins with the name of a host.

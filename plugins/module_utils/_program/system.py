@@ -10,7 +10,9 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
@@ -53,11 +55,40 @@ def values(*names: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _equals, value in (line.partition("=") for line in out.splitlines())}
 
 
+def addresses(interfaces: str) -> list[str]:
+    """Where a Postfix with these inet_interfaces answers: on loopback, unless it was given other addresses alone.
+
+    >>> addresses("127.0.0.1, [fd00::5]"), addresses("all"), addresses("nas.lan")
+    (['127.0.0.1', 'fd00::5'], ['127.0.0.1', '::1'], ['127.0.0.1', '::1'])
+    """
+    named = [name.strip("[]") for name in re.split(r"[\s,]+", interfaces)]
+    numbers = [name for name in named if re.fullmatch(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*", name)]
+    everywhere = {"all", "loopback-only", "localhost"} & set(named)
+    return ["127.0.0.1", "::1"] if everywhere or not numbers else numbers
+
+
+def sockets(state: str, process: str = "self") -> dict[str, tuple[str, int]]:
+    """Socket -> local address and port of the TCP sockets in a state (`0A`: listens); nothing without /proc."""
+    found = {}
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        with suppress(OSError), open(f"/proc/{process}/net/{table}", encoding="ascii") as file:
+            for row in (line.split() for line in file.readlines()[1:]):
+                address, _colon, port = row[1].partition(":")
+                # Words of four bytes, each in the order of this machine.
+                words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
+                name = socket.inet_ntop(family, struct.pack(f"={len(words)}I", *words))
+                if row[3] == state:
+                    found[f"socket:[{row[9]}]"] = (name, int(port, 16))
+    return found
+
+
 def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
     """Address -> its greeting on port 25, or why there is none."""
-    named = re.findall(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*", interfaces)
     found = {}
-    for address in named or ["127.0.0.1", "::1"]:
+    named = addresses(interfaces)
+    if interfaces.strip() == "all":
+        named = [address for address, port in sockets("0A").values() if port == 25] or named
+    for address in named:
         try:
             with socket.create_connection((address, 25), timeout=seconds) as connection:
                 found[address] = connection.recv(512).decode(errors="replace").strip()
@@ -65,3 +96,20 @@ def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
         except OSError as error:
             found[address] = error.strerror or str(error)
     return found
+
+
+def span(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> span(4000)
+    '1 h 6 min'
+    """
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    minutes = int(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} days"

@@ -206,44 +206,14 @@ def test_complaints_of_postconf_lose_its_name_and_the_path_of_the_copy(stderr: s
 
 
 @pytest.mark.parametrize(
-    ("values", "signs"),
-    [
-        pytest.param({}, 0, id="nothing said"),
-        pytest.param({"mydestination": "$myhostname, nas.lan, localhost.lan, , localhost"}, 0, id="Debian's own"),
-        pytest.param({"mydestination": "nas.bobs.org, localhost"}, 0, id="its own public name"),
-        pytest.param({"mynetworks": "127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128"}, 0, id="loopback"),
-        pytest.param(
-            {"mynetworks": "10.0.0.0/8", "inet_interfaces": "loopback-only"}, 0, id="clients that cannot come"
-        ),
-        pytest.param({"relay_domains": "$mydestination"}, 0, id="the old default of relay_domains"),
-        pytest.param({"mydestination": "localhost, bobs.org"}, 1, id="a public domain"),
-        pytest.param({"virtual_mailbox_domains": "bobs.org"}, 1, id="mailboxes"),
-        pytest.param({"virtual_alias_domains": "hash:/etc/postfix/domains"}, 1, id="alias domains"),
-        pytest.param({"mynetworks": "127.0.0.0/8, 192.168.1.0/24"}, 1, id="other clients"),
-        pytest.param({"mydestination": "bobs.org", "relay_domains": "x.org"}, 2, id="two signs"),
-    ],
-)
-def test_a_mail_server_is_told_from_a_host_that_only_sends(values: dict[str, str], signs: int) -> None:
-    assert len(configuration.signs_of_a_mail_server(values, ["nas.bobs.org", "nas"])) == signs
-
-
-def test_a_proxmox_ve_as_it_was_installed_is_no_mail_server() -> None:
-    # After its installer; the role then names what it drops.
-    values = configuration.parse_main_cf(
-        "myhostname=pve.example.org\nsmtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)\nbiff = no\n"
-        "append_dot_mydomain = no\nalias_maps = hash:/etc/aliases\nalias_database = hash:/etc/aliases\n"
-        "mydestination = $myhostname, localhost.$mydomain, localhost\nrelayhost =\nmynetworks = 127.0.0.0/8\n"
-        "inet_interfaces = loopback-only\nrecipient_delimiter = +\ncompatibility_level = 2\n"
-    )
-    assert configuration.signs_of_a_mail_server(values, ["pve.example.org", "pve"]) == []
-
-
-@pytest.mark.parametrize(
     ("maps", "files"),
     [
         ("hash:/etc/postfix/sasl_passwd", ["/etc/postfix/sasl_passwd"]),
         ("lmdb:/a/b, texthash:/c static:x:y", ["/a/b", "/c"]),
         ("static:me:word", []),
+        ("proxy:hash:/a", ["/a"]),
+        ("unionmap:{proxy:lmdb:/a, { hash:/b }}", ["/a", "/b"]),
+        ("pcre:/a proxy:ldap:/b", ["/a"]),
         ("", []),
     ],
 )
@@ -251,9 +221,43 @@ def test_the_password_files_of_another_configuration_are_found(maps: str, files:
     assert configuration.table_files(maps, ETC) == files
 
 
+def test_a_table_that_another_parameter_names_is_found() -> None:
+    text = "mine = proxy:hash:${folder}/a\nfolder = /b\nsmtp_sasl_password_maps =\n $mine\n"
+    assert configuration.table_files(configuration.password_maps(text), ETC) == ["/b/a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "smtp_sasl_password_maps =\n  static:me:0ne",
+        "smtp_sasl_password_maps =\n# it is\n\n\tstatic:me:0ne",
+        "smtp_sasl_password_maps = hash:/a\nsmtp_sasl_password_maps = static:me:0ne",
+        "smtp_sasl_password_maps = static:me:0ne\nsmtp_sasl_password_maps = hash:/a",
+        "smtp_sasl_password_maps = hash:/a, inline:{\n {[h]=me:0ne} }",
+        "smtp_sasl_password_maps = static:$mine\nmine = ${yours}\nyours = me:0ne",
+        "smtp_sasl_password_maps = regexp:{{/x/ me:0ne}}",
+        "lmtp_sasl_password_maps = static:me:0ne",
+        "virtual_alias_maps = ldap:my\nmy_bind_pw = 0ne",
+        "# smtp_sasl_password_maps = static:me:0ne",
+        "#password: 0ne",
+    ],
+)
+def test_no_login_of_a_main_cf_is_shown(text: str) -> None:
+    shown = configuration.hide_logins(f"a = b\n{text}\nc = d\n")
+    assert "0ne" not in shown
+    assert shown.startswith("a = b\n") and shown.endswith("\nc = d\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["smtp_sasl_password_maps = proxy:hash:/a, $default_database_type:/b", "# see sasl_passwd\n\na = b\n  c"]
+)
+def test_what_is_no_login_is_shown(text: str) -> None:
+    assert configuration.hide_logins(text) == text
+
+
 @pytest.mark.parametrize("login", ["static:me:0ne", "inline:{ {[h]:465 = me:0ne} }", "inline:{\n  [h]=me:0ne\n  }"])
 def test_a_login_in_main_cf_itself_is_not_shown(login: str) -> None:
-    shown = configuration.hide_inline_logins(f"a = b\nsmtp_sasl_password_maps = {login}\nc = d\n")
+    shown = configuration.hide_logins(f"a = b\nsmtp_sasl_password_maps = {login}\nc = d\n")
     assert "0ne" not in shown
     assert shown.startswith("a = b\n") and shown.endswith("\nc = d\n")
 
@@ -295,6 +299,7 @@ def _seen(**others: Any) -> dict[str, Any]:
         "files": files,
         "services": ["smtp/inet", "tlsproxy/unix"],
         "to_do": [],
+        "against": [],
         "ca_files": ["/ca.pem"],
     }
     return {**there, **others}
@@ -329,6 +334,7 @@ def test_every_path_that_is_otherwise_is_a_difference(path: str, how: str) -> No
     [
         pytest.param({"slot": None}, id="the main.cf of somebody else"),
         pytest.param({"to_do": ["started Postfix"]}, id="Postfix does not run"),
+        pytest.param({"against": ["smtp/unix has …"]}, id="master.cf breaks a promise"),
         pytest.param({"services": ["smtp/inet"]}, id="a service is missing"),
         pytest.param({"ca_files": []}, id="no CA bundle"),
     ],

@@ -118,7 +118,8 @@ def test_networks_at_home_may_send(
     main_cf = render(verdict.plan)["main.cf"]
     own = "127.0.0.0/8, [::ffff:127.0.0.0]/104, [::1]/128"
     assert f"mynetworks = {', '.join([own, *networks])}\n" in main_cf
-    assert ("smtpd_client_restrictions = permit_mynetworks, reject\n" in main_cf) == bool(given)
+    assert "smtpd_client_restrictions = permit_mynetworks, reject\n" in main_cf
+    assert ("smtpd_relay_restrictions = permit_mynetworks, reject\n" in main_cf) == bool(given)
     assert not given or f"smtpd_client_event_limit_exceptions = {', '.join([own, *machines])}\n" in main_cf
 
 

@@ -337,7 +337,7 @@ def test_no_two_entries_have_the_same_claim(provider: str | None) -> None:
     lines = [diagnosis._unframed(diagnosis._plain(line)) for line in {line for met in MET for line in met.lines}]
     for line in lines:
         claims: dict[tuple[int, int], set[str]] = {}
-        for candidate in diagnosis._SENTENCES:
+        for candidate in diagnosis._sentences():
             if candidate.occurs_in(line):
                 for entry, everywhere in candidate.claims:
                     standing = diagnosis._standing(entry, everywhere, provider)
@@ -345,7 +345,7 @@ def test_no_two_entries_have_the_same_claim(provider: str | None) -> None:
                         claims.setdefault((candidate.length, standing), set()).add(entry.key)
         if claims:
             assert len(claims[max(claims)]) == 1, line
-    for candidate in diagnosis._SENTENCES:
+    for candidate in diagnosis._sentences():
         standings = [diagnosis._standing(entry, everywhere, provider) for entry, everywhere in candidate.claims]
         highest = max(standings)
         assert highest == 0 or standings.count(highest) == 1, candidate.parts

@@ -8,7 +8,14 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils._program import health, queued, retry, smarthost, system
+from ansible_collections.homelab.mail.plugins.module_utils._program import (
+    health,
+    login,
+    queued,
+    retry,
+    smarthost,
+    system,
+)
 
 WRONG_PASSWORD = (
     "SASL authentication failed; server smtp.fastmail.com[103.168.172.45] said: "
@@ -113,3 +120,13 @@ def test_the_last_word_on_a_mail_counts() -> None:
 
 def test_the_state_is_json() -> None:
     assert json.loads(json.dumps(state())) == state()
+
+
+def test_a_token_that_is_login_and_password_is_not_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = {"host": "smtp.postmarkapp.com", "username": "t0ken", "password": "t0ken"}
+    monkeypatch.setattr(smarthost, "try_login", lambda: (login.Outcome(login.ACCEPTED, "", ""), account))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert smarthost.main(["login"]) == 0
+    assert "t0ken" not in capsys.readouterr().out
