@@ -17,7 +17,8 @@ ROLE = Path(__file__).resolve().parents[2] / "roles" / "smarthost"
 
 
 def _load(path: Path) -> Any:
-    return yaml_load(path.read_text(encoding="utf-8"))
+    # What a server replies, at the end, is nothing to go by here, and most of what there is to read.
+    return yaml_load(path.read_text(encoding="utf-8").partition("\nreplies:\n")[0]) or {}
 
 
 # Read where the plugin is loaded, which is once a run, and not by each of the processes that work on a host.

@@ -108,12 +108,18 @@ options:
     default: 0
   service_manager:
     description:
-      - What starts Postfix at boot, as the fact C(ansible_service_mgr) has it.
+      - What starts Postfix at boot, RV(homelab.mail.smarthost_info#module:service_manager).
       - >-
         V(systemd), V(openrc), or V(launchd), where a LaunchDaemon is written. With anything else Postfix is started
         by C(postfix start), with a warning that nothing starts it again after a reboot.
     type: str
     default: systemd
+  templates:
+    description:
+      - Templates of the role that are rendered on the controller, by the variables of the task. Of V(main.cf) comes
+        O(main_cf), of V(sasl_passwd) O(sasl_passwd), of each other a table of its name.
+    type: list
+    elements: str
   seen:
     description:
       - >-

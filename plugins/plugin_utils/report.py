@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils._program import health
+from ansible_collections.homelab.mail.plugins.module_utils._program import health, system
 
 CHECK_COLUMNS = ("host", "mail", "configuration", "postfix", "login", "queue", "last sent")
 MAIL_COLUMNS = ("host", "mail", "reply")
@@ -34,7 +34,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     drift = [action for action in found["actions"] if action != "logged in at the provider"]
     if drift:
         notes.append("A run of site.yml would change this host: it has not (" + ", ".join(drift) + ").")
-    ago = health.span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
+    ago = system.span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
     # A provider that cannot be reached now is no fault of the host as long as no mail is stuck.
     healthy = state["healthy"] and not drift and login["verdict"] != "refused"
     return {
@@ -44,7 +44,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
         "configuration": "changed" if drift else "as it should be",
         "postfix": "up" if state["running"] else "down",
         "login": login["verdict"],
-        "queue": f"{waiting['messages']}, {health.span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
+        "queue": f"{waiting['messages']}, {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
         "last sent": ago or "not in the log",
         "notes": list(dict.fromkeys(note for note in notes if note)),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
@@ -97,6 +98,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     login = account["username"] if provider.get("from") in ("owned", "login") else ""
     verdict.plan["maps"] = senders.maps(verdict.plan["generic"], account["from"], verdict.plan["aliases"], login)
     verdict.plan["watch"] = _watch(verdict, settings)
+    _for_host(verdict.plan, account)
     _check_ca_file(verdict, settings)
     if verdict.plan["tls_security_level"] == "encrypt":
         verdict.warnings.append(
@@ -104,6 +106,30 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
             f"the {'password' if account['username'] else 'mail'}. With secure, only the relay does."
         )
     return verdict
+
+
+def _for_host(plan: dict[str, Any], account: Mapping[str, Any]) -> None:
+    """What the login is tried with, and what the program on the host cannot read out of main.cf."""
+    sender, aliases = account["from"], plan["aliases"]
+    targets = [target for target in chain(aliases.get("root", []), *aliases.values()) if "@" in target]
+    plan["login"] = {
+        **{name: account.get(name) for name in ("host", "port", "tls", "username", "password")},
+        **{name: plan[name] for name in ("provider", "tls_security_level")},
+        **({"sender": sender} if sender else {}),
+        "required": plan["verify_login"] == "required",
+    }
+    # Without a login, only a recipient shows whether the relay takes mail of this host: who gets root's.
+    if account.get("username"):
+        plan["login"]["recipient"] = ""
+    elif targets:
+        plan["login"]["recipient"] = targets[0]
+    # Who can never be a mistyped recipient: mail of theirs that comes back is a fault.
+    recipients = {sender, *chain(*aliases.values()), *plan["generic"].values()} - {""}
+    plan["settings"] = {
+        "provider": plan["provider"],
+        "name": account.get("name"),
+        "recipients": sorted({address.lower() for address in recipients}),
+    }
 
 
 def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:

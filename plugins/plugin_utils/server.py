@@ -49,17 +49,17 @@ def read_inbox(
         if clean(given):
             verdict.fault("inbox_host", f"{given!r} is not the name of a host.", "Write it alone: imap.example.org.")
         return {}
-    foreign = username or (given and given != own and "kind" in provider)
+    login = str(account.get("username", ""))
+    foreign = username or (given and not login) or (given and given != own and "kind" in provider)
     if foreign and not (username and password):
         name = "inbox_password" if username else "inbox_username"
         verdict.fault(name, "is not set.", "The login and the password of another mailbox go together: set both.")
     if (username or password) and not host:
         verdict.fault("inbox_host", "is not set.", "Name the IMAP server of that mailbox.")
-    if not host:
+    if not host or not (login or username):
         only = "only sends" if provider.get("mailboxes") is False else "has no mailbox that is known here"
-        said = provider.get("inbox_help") or f"{provider['name']} {only}."
+        said = provider.get("inbox_help") or f"{provider['name'][:1].upper()}{provider['name'][1:]} {only}."
         return {"said": f"{said} Say with smarthost_inbox_host, _username and _password where the mail arrives."}
-    login = str(account.get("username", ""))
     return {
         "host": host,
         "port": int(port or 993),

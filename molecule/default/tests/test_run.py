@@ -552,7 +552,7 @@ def test_a_family_with_a_package_manager_and_names_of_its_own_is_set_up_and_give
     family = yaml.safe_load((PROJECT / "roles/smarthost/families/Debian.yml").read_text())
     family["packages"]["postfix"]["name"] = "mailer"
     family |= {"install": ["pm", "install"], "remove": ["pm", "purge"]}
-    lines = {"a": {"not_on": "Haiku"}, "b": {"not_on": "Debian"}, "c": {}}
+    lines = {"a": {"not_on": "Haiku"}, "b": {"not_on": "Debian GNU/Linux"}, "c": {}}
     family["lines"] = [{"path": "/root/" + name, "begins": "x=", "line": "x=1", **on} for name, on in lines.items()]
     host.run_expect([0], "printf 'x=0\\ny=2\\n' >/root/a")
     families = {"Debian": family}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, mailserver
+from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, installation, mailserver
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.host import Found, Host
 from ansible_collections.homelab.mail.plugins.module_utils._program import services, watch
@@ -264,7 +264,7 @@ def look(host: Host, want: Wanted) -> Seen:
         wrong=wrong,
         texts={name: host.read(host.table(slot, name)) for name in names},
         services=host.services_there() if host.installed else (),
-        found=host.look(want.main_cf),
+        found=host.look(want.main_cf, installation.files()),
         fresh=fresh,
         # Not by the record: it may be from a first run that failed, and the host a mail server by now.
         kept=slot is not None,

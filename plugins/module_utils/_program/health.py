@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis
+from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, system
 
 # Mail that waits for longer than this is a fault; Postfix tries again after five minutes first.
 STUCK_SECONDS = 900
@@ -117,10 +117,10 @@ def _ended(text: str) -> str:
 def _when(group: Mapping[str, Any], now: float) -> str:
     if group["last"] is None:
         return ""
-    last = f"{span(max(0, now - group['last']))} ago"
+    last = f"{system.span(max(0, now - group['last']))} ago"
     if group["messages"] == 1 or group["first"] is None:
         return f" {last}"
-    return f", the first {span(max(0, now - group['first']))} ago, the last {last}"
+    return f", the first {system.span(max(0, now - group['first']))} ago, the last {last}"
 
 
 # --- what is wrong ----------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
     wrong += _not_handed_in(found["not_handed_in"], found["time"])
     waiting = found["queue"]
     if waiting["oldest_seconds"] > stuck_seconds:
-        wrong.append(f"Mail has waited for {span(waiting['oldest_seconds'])}.")
+        wrong.append(f"Mail has waited for {system.span(waiting['oldest_seconds'])}.")
     wrong += [item["cause"] for item in waiting["reasons"] if _lasts(item)][:1]
     if found["unreached"]:
         wrong.append(found["unreached"])
@@ -149,7 +149,7 @@ def _not_handed_in(lines: list[dict[str, Any]], now: float) -> list[str]:
     if not lines:
         return []
     last = lines[0]
-    when = f" {span(max(0, now - last['time']))} ago" if last["time"] else ""
+    when = f" {system.span(max(0, now - last['time']))} ago" if last["time"] else ""
     remedy = (
         "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges."
         if "denied" in last["said"]
@@ -163,20 +163,3 @@ def told(found: Mapping[str, Any], wrong: Iterable[str]) -> list[str]:
     waiting = found["queue"]["reasons"]
     reasons = [f"{item['messages']} waiting: {item['reason']} {meaning(item)}".strip() for item in waiting]
     return reasons + [sentence for sentence in wrong if not any(sentence in reason for reason in reasons)]
-
-
-def span(seconds: float) -> str:
-    """A time as people say it.
-
-    >>> span(4000)
-    '1 h 6 min'
-    """
-    if seconds < 60:
-        return f"{int(seconds)} s"
-    minutes = int(seconds) // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} days"

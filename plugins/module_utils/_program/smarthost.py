@@ -25,7 +25,6 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
     services,
     system,
 )
-from ansible_collections.homelab.mail.plugins.module_utils._program.health import span
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
@@ -277,7 +276,10 @@ def show(found: dict[str, Any], now: float) -> str:
     rows = [
         ("Postfix", f"up, listens on {ports} port 25" if found["running"] else "does not answer on port 25"),
         ("Relay", " ".join(filter(None, [found["provider"], found["relayhost"]])) or "none"),
-        ("Queue", f"{amount}, the oldest for {span(waiting['oldest_seconds'])}" if waiting["messages"] else empty),
+        (
+            "Queue",
+            f"{amount}, the oldest for {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else empty,
+        ),
         ("Last sent", _delivery(found["last_delivery"], now)),
         ("Last failed", _delivery(found["last_failure"], now)),
     ]
@@ -292,7 +294,7 @@ def show(found: dict[str, Any], now: float) -> str:
 def _delivery(delivery: dict[str, Any] | None, now: float) -> str:
     if delivery is None:
         return "not in the log" + ("" if os.geteuid() == 0 else " (only root may read all of it)")
-    when = f"{span(max(0, now - delivery['time']))} ago, " if delivery["time"] else ""
+    when = f"{system.span(max(0, now - delivery['time']))} ago, " if delivery["time"] else ""
     return f"{when}to {delivery['to']}: {delivery['said']}"
 
 

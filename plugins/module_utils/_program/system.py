@@ -76,3 +76,20 @@ def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
         except OSError as error:
             found[address] = error.strerror or str(error)
     return found
+
+
+def span(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> span(4000)
+    '1 h 6 min'
+    """
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    minutes = int(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} days"

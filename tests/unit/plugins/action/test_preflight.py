@@ -13,9 +13,11 @@ from typing import Callable
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible_collections.homelab.mail.plugins.action import smarthost_preflight
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 
 from tests.loaded import Playbooks
+from workshop.pages import provider_files
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLE = ROOT / "roles" / "smarthost"
@@ -349,3 +351,18 @@ def test_a_warning_reaches_the_person_without_the_password(controller: Controlle
 def test_a_dry_run_judges_as_well(controller: Controller) -> None:
     found = faults(controller.play({**GOOD, "smarthost_username": "bob"}, "--check", "--diff"))
     assert list(found) == ["smarthost_username"]
+
+
+# --- The inventory --------------------------------------------------------------------------------
+
+
+def test_an_inventory_without_a_host_is_told(controller: Controller) -> None:
+    (controller.folder / "hosts.yml").write_text("all: {hosts: {}}\n")
+    arguments = ("--inventory", "hosts.yml", str(ROOT / "playbooks/smarthost.yml"))
+    done = controller.playbooks.run(*arguments, cwd=controller.folder, timeout=120)
+    assert done.returncode != 0
+    assert "The inventory names no host. Write yours into inventory/hosts.yml" in done.stdout + done.stderr
+
+
+def test_of_a_provider_all_is_read_but_its_replies() -> None:
+    assert provider_files.presets() == smarthost_preflight.PROVIDERS

@@ -71,6 +71,7 @@ def test_ones_own_provider_needs_its_server_alone() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ({"provider": "hub", "host": "hub.lan"}, "Your hub has no mailbox that is known here. Say with"),
         (MAILGUN, "Mailgun only sends. Say with smarthost_inbox_host, _username and _password where the mail arrives."),
         ({"provider": "proton", "username": "n@bobs.org", "password": "6Q2W"}, "Proton gives IMAP only through Proton"),
         ({"provider": "microsoft365", "username": "n@bobs.org", "password": "6Q2"}, "Exchange Online lets no password"),
@@ -87,6 +88,10 @@ def test_a_provider_whose_mail_cannot_be_read_is_said_and_no_fault(given: Any, s
         ({"inbox_host": "imap.bobs.org"}, "smarthost_inbox_username: is not set."),
         ({**MAILGUN, "inbox_host": "imap.bobs.org"}, "smarthost_inbox_username: is not set."),
         ({**MAILGUN, "inbox_host": "imap.bobs.org", "inbox_password": "x"}, "smarthost_inbox_username: is not set."),
+        (
+            {"provider": "hub", "host": "hub.lan", "inbox_host": "imap.bobs.org"},
+            "smarthost_inbox_username: is not set.",
+        ),
         ({"inbox_username": "alice@fastmail.com"}, "smarthost_inbox_password: is not set."),
         ({**MAILGUN, "inbox_username": "bob", "inbox_password": "x"}, "smarthost_inbox_host: is not set."),
         ({**ELSEWHERE, "inbox_host": "imaps://imap.bobs.org"}, "smarthost_inbox_host: 'imaps://imap.bobs.org' is not"),

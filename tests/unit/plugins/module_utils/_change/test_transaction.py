@@ -17,7 +17,6 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
     aliases,
     daemon,
     host,
-    installation,
     original,
     plan,
     transaction,
@@ -153,7 +152,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Steps) -> House:
     """A host that was configured by hand, and nothing of the machine that the tests run on."""
-    for module, name in ((services, "CRON"), (services, "LAUNCHER"), (services, "STATE"), (installation, "LIBRARY")):
+    for module, name in ((services, "CRON"), (services, "LAUNCHER"), (services, "STATE"), (services, "LIBRARY")):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     found = host.Found(running=True, enabled=True, outdated={}, begin=[], end=[])
     monkeypatch.setattr(host.Host, "look", lambda *_: found)

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils._program import health, queued
+from ansible_collections.homelab.mail.plugins.module_utils._program import health, queued, system
 
 NOW = 1795255200.0
 RECIPIENTS = ["you@example.com", "casey@fastmail.com"]
@@ -227,4 +227,4 @@ def test_nothing_is_told_twice() -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (59, "59 s"), (60, "1 min"), (200000, "2 days")])
 def test_times_are_said_as_people_say_them(seconds: int, said: str) -> None:
-    assert health.span(seconds) == said
+    assert system.span(seconds) == said
