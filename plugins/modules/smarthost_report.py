@@ -4,7 +4,7 @@ DOCUMENTATION = r"""
 module: smarthost_report
 short_description: Show what all hosts said of their mail as a table
 description:
-  - Prints a table with a row for every host, what to do about those that are not well below it.
+  - Prints a table with a row for every host, what to do about those that are not well below it; C(faulty) names them.
   - Fails where one is not well, so that the run ends with an error. Runs on the controller alone.
 author: [The homelab.mail authors]
 options:

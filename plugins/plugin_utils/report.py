@@ -9,6 +9,7 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils._program import health, system
 
 CHECK_COLUMNS = ("host", "mail", "configuration", "postfix", "login", "queue", "last sent")
+FAULT, NOT_CHECKED = "FAULT", "NOT CHECKED"
 MAIL_COLUMNS = ("host", "mail", "reply")
 STEPS = ("handed in", "queued", "taken", "arrived")
 ARRIVAL_COLUMNS = ("host", "mail", *STEPS, "folder", "shown as", "judged")
@@ -40,7 +41,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     return {
         **row,
         "healthy": healthy,
-        "mail": "leaves" if healthy else "FAULT",
+        "mail": "leaves" if healthy else FAULT,
         "configuration": "changed" if drift else "as it should be",
         "postfix": "up" if state["running"] else "down",
         "login": login["verdict"],
@@ -85,7 +86,26 @@ def arrival_row(host: str, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_answer(found: Mapping[str, Any]) -> str:
-    return "NOT REACHED" if not found or found.get("unreachable") else "FAULT"
+    if not found or found.get("unreachable"):
+        return "NOT REACHED"
+    # The variables were judged first.
+    return FAULT if found.keys() & {"failed", "seen", "actions"} else NOT_CHECKED
+
+
+def summary(rows: list[dict[str, Any]]) -> list[str]:
+    """How many of the hosts are not well, and how many were not asked; nothing where all are well.
+
+    >>> summary([{"host": "nas", "healthy": False, "mail": "FAULT"}, {"host": "web", "healthy": True}])
+    ['', '1 of 2 hosts is not well: nas']
+    """
+    faulty = [row for row in rows if not row["healthy"]]
+    said = []
+    for what, unasked in (("not well", False), ("not checked", True)):
+        names = [row["host"] for row in faulty if (row["mail"] == NOT_CHECKED) == unasked]
+        if names:
+            were = "is" if len(names) == 1 else "are"
+            said += ["", f"{len(names)} of {len(rows)} hosts {were} {what}: {', '.join(names)}"]
+    return said
 
 
 def _said(found: Mapping[str, Any]) -> str:

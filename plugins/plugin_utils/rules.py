@@ -28,6 +28,11 @@ _NOT_YET = ("smarthost_accounts", "smarthost_clients")
 _VARIABLE_FOR = {
     "relayhost": "smarthost_host and smarthost_port",
     "smtp_tls_security_level": "smarthost_tls_security_level",
+    **dict.fromkeys(
+        ("smtp_use_tls", "smtp_enforce_tls", "smtp_tls_enforce_peername", "smtp_tls_per_site", "smtp_tls_policy_maps"),
+        "smarthost_tls_security_level",
+    ),
+    "default_transport": "smarthost_host and smarthost_port",
     "smtp_tls_wrappermode": "smarthost_tls",
     "smtp_tls_CAfile": "smarthost_ca_file",
     "smtp_sasl_auth_enable": "smarthost_username and smarthost_password",
@@ -44,6 +49,16 @@ _VARIABLE_FOR = {
     "myorigin": "smarthost_hostname",
     "mydestination": "smarthost_hostname",
 }
+
+
+# These lead mail another way, which no run tries.
+_OTHER_WAYS = (
+    "transport_maps", "sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps",
+    "smtp_fallback_relay", "content_filter", "smtpd_proxy_filter",
+)  # fmt: skip
+# At the beginning of these, it lets everybody in.
+_RESTRICTIONS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+_PERMIT = re.compile(r"(permit_mynetworks[\s,]+)?permit\b")
 
 
 _PARAMETER = re.compile(r"[A-Za-z0-9_]+")
@@ -90,7 +105,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["aliases"] = read_aliases(verdict, settings, provider, account["from"])
     check_mailbox(verdict, settings, account, providers)
     verdict.plan["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
-    verdict.plan["parameters"] = _parameters(verdict, settings)
+    verdict.plan["parameters"] = _parameters(verdict, settings, provider)
     _check_size(verdict, provider)
     _check_open_relay(verdict)
     verdict.plan["hostname"] = _hostname(verdict, settings)
@@ -137,8 +152,12 @@ def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
     ways: dict[str, Any] = {}
     for name in ("ntfy", "webhook", "ping"):
         url = text(settings, f"watch_{name}")
-        if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
-            verdict.fault(f"watch_{name}", "is not a web address.", "It begins with https:// (or http:// at home).")
+        if url and not (addresses.WEB_ADDRESS.fullmatch(url) and url.isascii()):
+            verdict.fault(
+                f"watch_{name}",
+                "is not a web address.",
+                "It begins with https:// (or http:// at home). In a password there, write / as %2F and @ as %40.",
+            )
         elif url:
             ways[name] = url
     textfile = text(settings, "watch_textfile")
@@ -193,7 +212,7 @@ def _check_size(verdict: Verdict, provider: Mapping[str, Any]) -> None:
         )
 
 
-def _parameters(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]:
+def _parameters(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, str]:
     table: dict[str, str] = {}
     for key, value in (settings.get("parameters") or {}).items():
         name = str(key)
@@ -205,6 +224,13 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, str]
             verdict.fault("parameters", f"{name} is said elsewhere.", f"Use {_VARIABLE_FOR[name]}.")
         elif isinstance(value, (Mapping, list, tuple)):
             verdict.fault("parameters", f"{name} is a list or mapping.", "Write the value as in main.cf, as one text.")
+        elif name == "defer_transports" and value:
+            verdict.fault("parameters", f"{name} keeps mail waiting until somebody sends it by hand.", "Take it out.")
+        elif name in _OTHER_WAYS and value:
+            verdict.warnings.append(
+                f"{name} in smarthost_parameters leads mail another way than through {provider['name']}. Whether it "
+                "leaves that way, and who sees it there, no run tries."
+            )
         text = "" if value is None else str(value).strip()
         table[name] = ("yes" if value else "no") if isinstance(value, bool) else text
     return table
@@ -216,6 +242,14 @@ def _check_open_relay(verdict: Verdict) -> None:
     listens_on = set(re.split(r"[\s,]+", parameters.get("inet_interfaces", "loopback-only").lower())) - {""}
     if listens_on <= _LOOPBACK_ALONE:
         return
+    for name in _RESTRICTIONS:
+        if _PERMIT.match(parameters.get(name, "")):
+            verdict.fault(
+                "parameters",
+                f"inet_interfaces is {parameters['inet_interfaces']} and {name} is {parameters[name]}: an open relay, "
+                "through which strangers on the internet send as your account.",
+                "Let it end in reject_unauth_destination.",
+            )
     named = re.split(r"[\s,]+", parameters.get("mynetworks", ""))
     public = [network for network in named if networks.is_public(network)]
     if public:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, PROJECT, Change, changed, run, run_site, said
+from conftest import CHOSEN, LAB, NAME, PROJECT, Change, changed, run, run_site, said
 from testinfra.host import Host
+
+from workshop.lab.host import exec
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +55,57 @@ def test_the_examples_of_a_distribution_and_a_filter_are_taken_and_the_filter_is
     # Also where the configuration is tried.
     assert changed(run(smarthost_parameters={"biff": "yes"})) > 0
     assert changed(run()) > 0
+
+
+@pytest.mark.parametrize("old", [CHOSEN[0]])
+def test_a_postfix_that_no_unit_keeps_is_noticed_and_becomes_the_units(old: str) -> None:
+    host = testinfra.get_host(f"podman://{LAB}-{old}")
+    run(limit=old)
+    main_cf = host.check_output("cat /etc/postfix/main.cf")
+    host.run_expect([0], "systemctl stop postfix postfix@- && postconf -e inet_interfaces=all && postfix start")
+    # As somebody puts it back who trusts in a restart.
+    host.run_expect([0], f"cat >/etc/postfix/main.cf <<'END'\n{main_cf}\nEND\nsystemctl restart postfix")
+    before = host.check_output("cat /var/spool/postfix/pid/master.pid")
+    assert changed(run(limit=old), old) == 1
+    pid = host.check_output("cat /var/spool/postfix/pid/master.pid")
+    assert pid != before
+    assert "postfix" in host.check_output(f"cat /proc/{pid.strip()}/cgroup")
+    assert {line.split()[3] for line in host.check_output("ss -Htln 'sport = 25'").splitlines()} == {
+        "127.0.0.1:25", "[::1]:25"
+    }  # fmt: skip
+    assert changed(run(limit=old), old) == 0
+
+
+def test_a_daemon_that_listens_more_widely_than_it_should_is_noticed(host: Host) -> None:
+    host.run_expect([0], "postconf -e inet_interfaces=all && systemctl restart postfix")
+    host.run_expect([0], "postconf -e inet_interfaces=loopback-only")
+    assert "it listens on 0.0.0.0, :: as well" in said(run("--check", "-v"))
+    assert changed(run()) == 1
+    assert "0.0.0.0:25" not in host.check_output("ss -Htln")
+    assert changed(run()) == 0
+
+
+def test_the_recap_blames_the_host_that_is_unwell_and_no_other(host: Host) -> None:
+    run(limit=",".join(CHOSEN))
+    host.run_expect([0], "systemctl stop postfix")
+    done = run_site(limit=",".join(CHOSEN), playbook=PROJECT / "playbooks/check.yml")
+    assert done.returncode != 0
+    assert f"1 of {len(CHOSEN)} hosts is not well: {NAME}" in said(done)
+    failed = dict(re.findall(r"^(\w+) .* failed=(\d+)", done.stdout, re.MULTILINE))
+    assert {name: count for name, count in failed.items() if name in CHOSEN} == {
+        name: str(int(name == NAME)) for name in CHOSEN
+    }
+    assert changed(run()) == 1
+
+
+def test_who_is_not_in_mynetworks_cannot_even_write_to_root(host: Host) -> None:
+    assert changed(run(smarthost_parameters={"inet_interfaces": "all"})) == 1
+    talk = (
+        "import smtplib, sys\ntry:\n smtplib.SMTP(sys.argv[1], timeout=20).sendmail('a@b.example', ['root'], 'x')\n"
+        "except smtplib.SMTPRecipientsRefused as e: print(e)"
+    )
+    address = host.check_output("hostname -I").split()[0]
+    answer = exec(f"{LAB}-provider", "python3", "-c", talk, address).stdout
+    assert "Access denied" in answer
+    assert "listens on 0.0.0.0 and [::] port 25" in host.run("smarthost status").stdout
+    assert changed(run()) == 1

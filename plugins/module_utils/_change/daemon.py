@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 import socket
 import subprocess
@@ -42,11 +41,16 @@ def stop(host: Host) -> None:
 def start(host: Host) -> None:
     """Start Postfix, anew where it runs."""
     _await_deliveries(host)
-    mark = host.manager.mark()
+    mark, before = host.manager.mark(), host.master()
+    if host.astray():
+        # What the service manager does not know of, it does not stop, though it says so.
+        host.command("postfix", "stop")
     try:
         host.manager.restart()
     except services.ServiceError as error:
         raise Refused(f"Postfix does not start. {_last_words(host, mark) or error}") from error
+    if before and host.master() == before:
+        raise Refused(f"Postfix was told to start anew, but its process {before} goes on. {_last_words(host, mark)}")
 
 
 def _reload(host: Host) -> None:
@@ -76,32 +80,20 @@ def _await_deliveries(host: Host) -> None:
     time.sleep(0.2)
     # A connection that is kept for the next mail is tlsproxy's.
     clients = ("smtp", "tlsproxy")
-    while time.monotonic() < end and any(_is_connected(host, pid) for pid, name in _daemons(host) if name in clients):
+    while time.monotonic() < end and any(host.sockets(pid, "01") for pid, name in _daemons(host) if name in clients):
         time.sleep(0.1)
 
 
 def _daemons(host: Host) -> list[tuple[str, str]]:
     """Process number and name of what the master daemon has started; nothing where /proc does not tell."""
     found = []
-    master = host.read(os.path.join(host.value("queue_directory"), "pid", "master.pid")).strip()
+    master = host.master()
     for path in glob.glob("/proc/[0-9]*/stat"):
         with suppress(OSError):
             status = re.match(r"(\d+) \((.*)\) \S (\d+)", host.read(path))
             if status and status.group(3) == master:
                 found.append((status.group(1), status.group(2)))
     return found
-
-
-def _is_connected(host: Host, pid: str) -> bool:
-    """Whether a process has a connection to a server."""
-    connected = set()
-    for table in ("tcp", "tcp6"):
-        # State 01 is an established connection; the tenth field names its socket.
-        rows = (line.split() for line in host.read(f"/proc/{pid}/net/{table}").splitlines())
-        connected |= {f"socket:[{row[9]}]" for row in rows if row[3] == "01"}
-    with suppress(OSError):
-        return any(os.readlink(path) in connected for path in glob.glob(f"/proc/{pid}/fd/*"))
-    return False
 
 
 def _wait_for_greeting(host: Host, mark: services.Mark) -> None:
@@ -115,9 +107,9 @@ def _wait_for_greeting(host: Host, mark: services.Mark) -> None:
                     greeting = connection.recv(512)
                     connection.sendall(b"QUIT\r\n")
                 # Another program may have the port: ask Postfix itself as well.
-                if greeting.startswith(b"220") and host.running():
+                reason = host.astray() or f"{address} port 25 answers {greeting[:80]!r}"
+                if greeting.startswith(b"220") and host.running() and not host.astray():
                     return
-                reason = f"{address} port 25 answers {greeting[:80]!r}"
             except OSError as error:
                 reason = reason or f"{address} port 25: {error}"
         if time.monotonic() > begun + STARTING_SECONDS and not host.running():

@@ -5,16 +5,18 @@ Reads only. Runs on the managed host; what changes it goes by this.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import master, surroundings, waiting
-from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services
+from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services, system
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -22,18 +24,27 @@ if TYPE_CHECKING:
 QUEUE = "/var/spool/postfix"
 # How the host was found, in the folder `original`.
 RECORD = "found.json"
+# Where master writes its process number, below that.
+MASTER = "pid/master.pid"
+EVERYWHERE = (("0.0.0.0", 25), ("::", 25))
 
 
 class Found(NamedTuple):
     """How Postfix and what belongs to it are on the host."""
 
     running: bool
+    #: Why it runs, but not as it should: a sentence or empty.
+    astray: str
     enabled: bool
     #: Files of the program `smarthost` and of its timers that are not as they should be: path -> text and mode.
     outdated: dict[str, tuple[str, int]]
     #: Timers that do not run, or not as they should, and those of a run before that are not wanted any more.
     begin: list[services.Job]
     end: list[services.Job]
+
+    def postfix(self) -> list[str]:
+        """What a run does about Postfix itself, as long as its configuration stays."""
+        return ["started Postfix"] if not self.running else [f"restarted Postfix: {self.astray}"] if self.astray else []
 
     def actions(self) -> list[str]:
         """What a run does about it, but for starting Postfix."""
@@ -165,9 +176,10 @@ class Host:
             for path, (text, mode) in {**program, **self.job_files(main_cf)}.items()
             if self.read(path) != text or not self.is_owned(path, mode)
         }
-        wanted = self.jobs(main_cf)
+        wanted, running = self.jobs(main_cf), self.running()
         return Found(
-            self.running(),
+            running,
+            self.astray(main_cf) if running else "",
             self.manager.enabled() if self.installed else False,
             outdated,
             [
@@ -190,16 +202,49 @@ class Host:
         """Whether the master daemon of this configuration runs, and not only until somebody logs out."""
         return self.installed and self.command("postfix", "status")[0] == 0 and self.manager.holds()
 
+    def master(self, main_cf: str | None = None) -> str:
+        """Process number of the master daemon; empty where none has written it down, or it has ended."""
+        pid = self.read(os.path.join(self.queue(self.read(self.main_cf) if main_cf is None else main_cf), MASTER))
+        return pid.strip() if pid.strip() and os.path.isdir(f"/proc/{pid.strip()}") else ""
+
+    def sockets(self, pid: str, state: str) -> list[tuple[str, int]]:
+        """Address and port of a process's sockets that are in a state."""
+        found, known = [], system.sockets(state, pid)
+        for path in glob.glob(f"/proc/{pid}/fd/*"):
+            with suppress(OSError):
+                found += [known[link] for link in [os.readlink(path)] if link in known]
+        return found
+
+    def astray(self, main_cf: str | None = None) -> str:
+        """Why a master daemon that runs is not the one that should; empty where nothing is seen against it."""
+        pid, text = self.master(main_cf), self.read(self.main_cf) if main_cf is None else main_cf
+        if not pid:
+            return ""
+        if not self.manager.owns(self.read(f"/proc/{pid}/cgroup")):
+            return "it was not started as a service, so nothing keeps it"
+        interfaces = configuration.parse_main_cf(text).get("inet_interfaces", "all").replace(",", " ").split()
+        # Where other processes cannot be looked into: who has a port everywhere shares it with nobody on loopback.
+        everywhere = [(name, port) for name, port in system.sockets("0A").values() if (name, port) in EVERYWHERE]
+        listens = dict.fromkeys(name for name, _port in [*self.sockets(pid, "0A"), *everywhere])
+        beyond = [name for name in listens if not master.LOOPBACK.fullmatch(name)]
+        if beyond and all(map(master.LOOPBACK.fullmatch, interfaces)):
+            return f"it listens on {', '.join(beyond)} as well, which inet_interfaces does not let it"
+        return ""
+
     def has_stale_chroot(self) -> bool:
         """Whether Postfix delivers from a chroot that knows other name servers, hosts or services than the host."""
         if not self.installed or self.command("postconf", "-F", "-h", "smtp/unix/chroot")[1].strip() == "n":
             return False
         return chroot.is_renewed_by_a_start(self.value("queue_directory"))
 
+    def queue(self, main_cf: str) -> str:
+        """The folder of its queue."""
+        named = configuration.parse_main_cf(main_cf).get("queue_directory")
+        return named or self.compiled_in["queue_directory"] or QUEUE
+
     def jobs(self, main_cf: str) -> dict[services.Job, dict[str, str]]:
         """What looks after the mail on this host, with the files that let it run: path -> text."""
-        named = configuration.parse_main_cf(main_cf).get("queue_directory")
-        wanted = [services.retry(named or self.compiled_in["queue_directory"] or QUEUE)]
+        wanted = [services.retry(self.queue(main_cf))]
         if self.watch_minutes:
             wanted.append(services.watch(self.watch_minutes))
         return {job: self.manager.schedule(job) for job in wanted}
@@ -238,5 +283,5 @@ def observe(host: Host, key: str) -> dict[str, Any]:
         "program": host.program(key),
         "interpreter": surroundings.interpreter(),
         "services": sorted(host.services_there()),
-        "to_do": [*found.actions(), *([] if found.running else ["started Postfix"])],
+        "to_do": [*found.actions(), *found.postfix()],
     }

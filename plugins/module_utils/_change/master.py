@@ -37,7 +37,7 @@ _PROGRAMS = {
 _RESTRICTIONS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 _FILTERS = ("content_filter", "smtpd_proxy_filter", "cleanup_service_name")
 _OPTION = re.compile(r"\s-o\s*(?:\{\s*(\w+)\s*=\s*(.*?)\s*\}(?=\s+-|\s*$)|(\w+)=(\S*))")
-_LOOPBACK = re.compile(r"\[?(127\.[\d.]+|::1|::ffff:127\.[\d.]+|localhost|loopback-only)\]?(/\d+)?")
+LOOPBACK = re.compile(r"\[?(127\.[\d.]+|::1|::ffff:127\.[\d.]+|localhost|loopback-only)\]?(/\d+)?")
 
 
 class Service(NamedTuple):
@@ -127,7 +127,7 @@ def _delivers(service: Service, values: Mapping[str, str]) -> bool:
 def _overrides(service: Service, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Each parameter of its own that may not differ, and what would come of it."""
     first = service.name in _PROGRAMS or service.program == "smtpd"
-    beyond = not all(map(_LOOPBACK.fullmatch, _words(values.get("inet_interfaces", "all"))))
+    beyond = not all(map(LOOPBACK.fullmatch, _words(values.get("inet_interfaces", "all"))))
     for name, raw in service.options.items():
         value = configuration.filled_in(raw, values)
         if value == configuration.filled_in(values.get(name, ""), values):
@@ -146,7 +146,7 @@ def _overrides(service: Service, values: Mapping[str, str]) -> Iterator[tuple[st
 def _lets_in(name: str, value: str) -> bool:
     """Whether a parameter lets other hosts send."""
     if name == "mynetworks":
-        return not all(map(_LOOPBACK.fullmatch, _words(value)))
+        return not all(map(LOOPBACK.fullmatch, _words(value)))
     return name in _RESTRICTIONS and bool(re.match(r"(permit_mynetworks[\s,]+)?permit\b", value))
 
 
@@ -154,7 +154,7 @@ def _is_within(name: str, values: Mapping[str, str]) -> bool:
     """Whether a service listens on no other address than inet_interfaces lets it."""
     address = name.rpartition("/")[0].rpartition(":")[0].strip("[]")
     allowed = [word.strip("[]") for word in _words(values.get("inet_interfaces", "all"))]
-    return not address or bool(_LOOPBACK.fullmatch(address)) or "all" in allowed or address in allowed
+    return not address or bool(LOOPBACK.fullmatch(address)) or "all" in allowed or address in allowed
 
 
 def _words(text: str) -> list[str]:

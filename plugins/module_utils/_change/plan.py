@@ -111,7 +111,7 @@ class Plan:
     @property
     def runs_anew(self) -> bool:
         """Whether Postfix has to take something."""
-        return bool(self.wrong or self.missing or not self.found.running)
+        return bool(self.wrong or self.missing or self.found.postfix())
 
 
 class Report(NamedTuple):
@@ -128,8 +128,8 @@ def report(plan: Plan, tried: Iterable[str] = ()) -> Report:
     if plan.missing:
         actions.append(f"added {', '.join(plan.missing)} to master.cf")
     if plan.runs_anew:
-        how = "started" if not plan.found.running else "restarted" if plan.restart else "reloaded"
-        actions.append(f"{how} Postfix")
+        how = ["restarted Postfix" if plan.restart else "reloaded Postfix"]
+        actions += plan.found.postfix() or how
     warnings = [plan.not_at_boot, plan.untended]
     if plan.dropped:
         warnings.append(
@@ -154,7 +154,7 @@ def make(want: Wanted, seen: Seen) -> Plan:
     metrics = watch.textfile(seen.texts.get(configuration.WATCH, ""))
     found = seen.found
     missing = {name: line for name, line in want.services.items() if name not in seen.services}
-    restart = configuration.needs_restart(seen.main_cf, main_cf) or not found.running
+    restart = configuration.needs_restart(seen.main_cf, main_cf) or bool(found.postfix())
     unfinished = os.path.join(seen.directory, configuration.FOLDER, configuration.UNFINISHED)
     return Plan(
         before=seen.main_cf,

@@ -109,6 +109,10 @@ class ServiceManager:
         """Whether a Postfix that runs is this manager's to keep."""
         return True
 
+    def owns(self, groups: str) -> bool:
+        """The same of a process, by the control groups that /proc names."""
+        return True
+
     def enabled(self) -> bool:
         """Whether Postfix starts at boot, as far as this manager can do that."""
         raise NotImplementedError

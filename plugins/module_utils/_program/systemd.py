@@ -18,6 +18,10 @@ class Systemd(services.ServiceManager):
     def stop(self) -> None:
         self.run("systemctl", "stop", "postfix")
 
+    def owns(self, groups: str) -> bool:
+        # Debian's unit is an instance, postfix@-.service, until 12.
+        return not groups.strip() or "/postfix" in groups
+
     def enabled(self) -> bool:
         return self.run("systemctl", "is-enabled", "--quiet", "postfix")[0] == 0
 

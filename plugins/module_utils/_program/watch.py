@@ -5,16 +5,20 @@ Standard library only. `smarthost watch` runs it on the managed host, every few 
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import http.client
 import json
 import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.module_utils._program import files, health, services
 
 STATE = os.path.join(services.STATE, "watch.json")
@@ -38,12 +42,20 @@ def message(found: Mapping[str, Any], wrong: list[str]) -> Message:
     return Message(f"Mail of {found['host']} leaves again", "Nothing waits for longer than it should.", False)
 
 
-def requests(news: Message, ways: Mapping[str, Any]) -> dict[str, urllib.request.Request]:
+class Call(NamedTuple):
+    """What is sent where."""
+
+    url: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = {}
+
+
+def requests(news: Message, ways: Mapping[str, Any]) -> dict[str, Call]:
     """The call that tells of it by each way that is set up."""
     calls = {}
     if ways.get("ntfy"):
         headers = {"Title": news.title, "Priority": "high" if news.broken else "default"}
-        calls["ntfy"] = _request(ways["ntfy"], news.text.encode(), headers)
+        calls["ntfy"] = Call(ways["ntfy"], news.text.encode(), headers)
     if ways.get("webhook"):
         whole = f"{news.title}\n{news.text}"
         shapes = {
@@ -52,19 +64,13 @@ def requests(news: Message, ways: Mapping[str, Any]) -> dict[str, urllib.request
             "gotify": {"title": news.title, "message": news.text, "priority": 8 if news.broken else 4},
         }
         body = json.dumps(shapes[ways.get("webhook_style") or "slack"]).encode()
-        calls["webhook"] = _request(ways["webhook"], body, {"Content-Type": "application/json"})
+        calls["webhook"] = Call(ways["webhook"], body, {"Content-Type": "application/json"})
     return calls
 
 
-def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> urllib.request.Request:
-    # Some services turn Python's own name away.
-    ascii_headers = {name: value.encode("ascii", "replace").decode() for name, value in headers.items()}
-    return urllib.request.Request(url, data=body, headers={"User-Agent": "smarthost", **ascii_headers})
-
-
-def ping(ways: Mapping[str, Any], broken: bool) -> urllib.request.Request | None:
+def ping(ways: Mapping[str, Any], broken: bool) -> Call | None:
     """The sign of life for a service that notices when it stays away."""
-    return _request(ways["ping"].rstrip("/") + ("/fail" if broken else ""), None, {}) if ways.get("ping") else None
+    return Call(ways["ping"].rstrip("/") + ("/fail" if broken else "")) if ways.get("ping") else None
 
 
 def metrics(found: Mapping[str, Any]) -> str:
@@ -96,10 +102,10 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
         told = json.load(file)
     wrong = health.faults(found, int(ways.get("stuck") or health.STUCK_SECONDS))
     news, untold, before = message(found, wrong), [], dict(told)
-    for way, request in requests(news, ways).items():
+    for way, call in requests(news, ways).items():
         # Each way knows either that mail leaves or that it does not; a new one begins with the first.
         if told.get(way, False) != news.broken:
-            failed = _call(request)
+            failed = _make(call)
             if failed:
                 untold.append(failed)
             else:
@@ -108,20 +114,40 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
         files.replace(state, json.dumps(told))
     alive = ping(ways, news.broken)
     if alive:
-        untold.append(_call(alive))
+        untold.append(_make(alive))
     if ways.get("textfile"):
-        files.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
+        try:
+            files.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
+        except OSError as error:
+            untold.append(str(error))
     return [reason for reason in untold if reason]
 
 
-def _call(request: urllib.request.Request) -> str:
+def _make(call: Call) -> str:
     """Make the call; says what went wrong. The address is left out: whoever knows it can write there."""
+    address = addresses.WEB_ADDRESS.fullmatch(call.url)
+    if not address:
+        return "an address that is none"
     started = time.monotonic()
+    scheme, server = call.url.partition("://")[0], address["server"]
+    # Some services turn Python's own name away.
+    headers = {"User-Agent": "smarthost", **call.headers}
     try:
+        request = urllib.request.Request(f"{scheme}://{server}{address['rest'] or ''}", data=call.body)
+        for name, value in headers.items():
+            request.add_header(name, value.encode("ascii", "replace").decode())
+        if address["login"]:
+            login = base64.b64encode(urllib.parse.unquote(address["login"]).encode()).decode()
+            # Not for whom a server sends on to.
+            request.add_unredirected_header("Authorization", f"Basic {login}")
         with urllib.request.urlopen(request, timeout=SECONDS):
             return ""
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        reason = getattr(error, "reason", error)
-        return f"{request.host}: {reason} after {time.monotonic() - started:.0f} s"
+    except urllib.error.HTTPError as error:
+        error.close()
+        reason = f"HTTP {error.code}"
+    except OSError as error:
+        reason = str(getattr(error, "reason", error))
+    except (ValueError, OverflowError, http.client.HTTPException) as error:
+        # What these say may repeat the address.
+        reason = f"no answer in HTTP ({type(error).__name__})"
+    return f"{server}: {reason} after {time.monotonic() - started:.0f} s"

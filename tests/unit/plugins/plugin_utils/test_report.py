@@ -79,6 +79,7 @@ def test_a_provider_that_is_away_for_a_moment_is_no_fault_of_the_host() -> None:
         ({}, "NOT REACHED", "The host cannot be reached."),
         ({"unreachable": True, "msg": "No route\n to host"}, "NOT REACHED", "No route to host"),
         ({"failed": True, "msg": "Nothing was changed: no"}, "FAULT", "Nothing was changed: no"),
+        ({"msg": "smarthost_password: is in the vault"}, "NOT CHECKED", "smarthost_password: is in the vault"),
         ({"actions": ["configured Postfix"], "state": None}, "FAULT", "Postfix is not installed."),
     ],
 )

@@ -139,6 +139,40 @@ def test_root_needs_no_alias_where_there_are_mailboxes(judge: Judge) -> None:
         assert judge(**good(provider)).faults == []
 
 
+@pytest.mark.parametrize("name", ["smtpd_relay_restrictions", "smtpd_recipient_restrictions"])
+@pytest.mark.parametrize("value", ["permit", "permit_mynetworks, permit"])
+def test_restrictions_that_let_everybody_in_are_an_open_relay(judge: Judge, name: str, value: str) -> None:
+    assert "an open relay" in only_fault(judge(parameters={"inet_interfaces": "all", name: value}))
+    assert judge(parameters={name: value}).faults == []
+    ends = "permit_mynetworks, reject_unauth_destination, permit"
+    assert judge(parameters={"inet_interfaces": "all", name: ends}).faults == []
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("default_transport", "Use smarthost_host and smarthost_port."),
+        ("defer_transports", "Take it out."),
+        ("smtp_use_tls", "Use smarthost_tls_security_level."),
+        ("smtp_tls_policy_maps", "Use smarthost_tls_security_level."),
+    ],
+)
+def test_a_parameter_that_undoes_a_promise_is_refused(judge: Judge, name: str, remedy: str) -> None:
+    fault = only_fault(judge(parameters={name: "smtp"}))
+    assert name in fault and fault.endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    "name", ["transport_maps", "sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps",
+             "smtp_fallback_relay", "content_filter"]
+)  # fmt: skip
+def test_a_parameter_that_leads_mail_another_way_is_a_warning(judge: Judge, name: str) -> None:
+    verdict = judge(parameters={name: "hash:/etc/postfix/mine"})
+    assert verdict.faults == []
+    assert any(name in warning and "another way" in warning for warning in verdict.warnings)
+    assert judge(parameters={name: ""}).warnings == []
+
+
 @pytest.mark.parametrize("networks", ["0.0.0.0/0", "127.0.0.0/8, [::]/0", "::/0", "0.0.0.0/1 128.0.0.0/1",
                                       "192.168.1.0/24 203.0.113.0/24", "[2001:db8::]/48", "[::ffff:0.0.0.0]/96",
                                       "10.0.0.0/7"])  # fmt: skip

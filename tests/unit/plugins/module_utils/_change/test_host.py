@@ -112,7 +112,9 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
 
 def fake(running: bool = True) -> SimpleNamespace:
     manager = SimpleNamespace(log=lambda _mark: ["postfix/master[1]: fatal: bind: Address already in use"])
-    return SimpleNamespace(value=lambda _name: "loopback-only", running=lambda: running, manager=manager)
+    return SimpleNamespace(
+        value=lambda _name: "loopback-only", running=lambda: running, astray=lambda: "", manager=manager
+    )
 
 
 def test_a_postfix_that_greets_and_runs_has_taken_the_configuration(port: Callable[[bytes], None]) -> None:

@@ -17,7 +17,7 @@ IN_PLACE = configuration.with_slot(MAIN_CF, D, "a")
 TABLES = {"generic": "nas.lan me@h.test\n", "sender": "/x/ y\n", "virtual": "/^root/ me@h.test\n"}
 LOGIN = {"tls_security_level": "secure"}
 WANTED = plan.Wanted(MAIN_CF, TABLES, "[h.test]:465 me:one\n", "/ca", login=LOGIN)
-RUNS = host.Found(running=True, enabled=True, outdated={}, begin=[], end=[])
+RUNS = host.Found(running=True, astray="", enabled=True, outdated={}, begin=[], end=[])
 SEEN = plan.Seen(D, IN_PLACE, [], WANTED.texts, [], RUNS, kept=True)
 FOREIGN = plan.Seen(D, "relayhost = [old.test]\nsoft_bounce = yes\n", [f"{D}/main.cf"], {}, [], RUNS)
 

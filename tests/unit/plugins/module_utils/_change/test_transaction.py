@@ -154,7 +154,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Steps) -> Hous
     """A host that was configured by hand, and nothing of the machine that the tests run on."""
     for module, name in ((services, "CRON"), (services, "LAUNCHER"), (services, "STATE"), (services, "LIBRARY")):
         monkeypatch.setattr(module, name, str(tmp_path / name))
-    found = host.Found(running=True, enabled=True, outdated={}, begin=[], end=[])
+    found = host.Found(running=True, astray="", enabled=True, outdated={}, begin=[], end=[])
     monkeypatch.setattr(host.Host, "look", lambda *_: found)
     monkeypatch.setattr(aliases, "look", lambda *_: aliases.Before())
     made = House(tmp_path, steps)
@@ -261,7 +261,7 @@ def test_mail_on_its_way_is_queued_anew_while_postfix_is_stopped(house: House) -
 
 
 def test_a_postfix_that_did_not_run_is_stopped_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped = host.Found(running=False, enabled=True, outdated={}, begin=[], end=[])
+    stopped = host.Found(running=False, astray="", enabled=True, outdated={}, begin=[], end=[])
     monkeypatch.setattr(host.Host, "look", lambda *_: stopped)
     house.refuses = 1
     with pytest.raises(Failed, match=r"The configuration from before is back in place\.$"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -151,3 +152,45 @@ def test_prometheus_gets_whole_files_of_the_promised_names(tmp_path: Path) -> No
 def test_a_title_beyond_ascii_is_no_fault(endpoint: Endpoint, tmp_path: Path) -> None:
     assert watch.watch({**BROKEN, "host": "nas.łan"}, {"ntfy": endpoint.url}, str(tmp_path / "state")) == []
     assert len(endpoint.told) == 1
+
+
+def test_a_user_and_a_password_in_an_address_log_in_there(endpoint: Endpoint, tmp_path: Path) -> None:
+    login = endpoint.url.replace("//", "//me:pa%2Fss%40w0rd@")
+    assert watch.watch(BROKEN, {"ntfy": login + "/topic", "ping": login}, str(tmp_path / "state")) == []
+    assert [path for path, _body, _headers in endpoint.told] == ["/topic", "/fail"]
+    assert {headers["Authorization"] for _path, _body, headers in endpoint.told} == {"Basic bWU6cGEvc3NAdzByZA=="}
+
+
+def test_one_bad_address_silences_no_other_way_and_is_not_repeated(endpoint: Endpoint, tmp_path: Path) -> None:
+    refuses = "http://me:w0rd@127.0.0.1:9/w0rd"
+    bad = [
+        "https://me:w0/rd@host.test",
+        "http://[::1",
+        "ftp://w0rd",
+        "http://127.0.0.1:99999/w0rd",
+        "http://h/w0rd w0rd",
+        refuses,
+    ]
+    for number, url in enumerate(bad):
+        ways = {"ntfy": url, "webhook": endpoint.url, "ping": url, "textfile": "/proc/nothere"}
+        said = watch.watch(BROKEN, ways, str(tmp_path / f"state{number}"))
+        assert len(said) == 3
+        assert "w0" not in "".join(said)
+    assert len(endpoint.told) == len(bad)
+
+
+def test_an_answer_that_is_no_http_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection = server.accept()[0]
+            connection.recv(4096)
+            connection.sendall(b"220 mail.lan ESMTP\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://me:w0rd@127.0.0.1:{server.getsockname()[1]}/"
+        [said] = watch.watch(BROKEN, {"ntfy": url}, str(tmp_path / "state"))
+        thread.join()
+    assert "no answer in HTTP" in said and "w0rd" not in said
