@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
-from ansible_collections.homelab.mail.plugins.plugin_utils import rules
+from ansible_collections.homelab.mail.plugins.plugin_utils import rules, templates
 
 from workshop.pages import provider_files
 
 ROLE = Path(__file__).resolve().parents[1] / "roles" / "smarthost"
-TEMPLATES = ("main.cf", "sasl_passwd", "generic", "sender", "foreign_sender", "virtual", "header_checks")
 
 
 def load(name: str) -> dict[str, Any]:
@@ -34,23 +32,6 @@ def judge(**given: Any) -> rules.Verdict:
     return rules.judge({**base, **chosen}, PROVIDERS)
 
 
-def _is_version(value: str, other: str, operator: str) -> bool:
-    """Ansible's test, as far as the templates use it."""
-    one, two = ([int(part) for part in text.split(".")] for text in (value, other))
-    return {"<=": one <= two, ">=": one >= two}[operator]
-
-
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(ROLE / "templates"),
-    trim_blocks=True,
-    lstrip_blocks=False,
-    keep_trailing_newline=True,
-    undefined=jinja2.StrictUndefined,
-    autoescape=False,
-)
-_ENVIRONMENT.tests["version"] = _is_version
-
-
 def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[str, str]:
     """Render the role's own templates for a plan on a family of systems, as Ansible would: file -> text."""
     system = load(f"families/{family}.yml")
@@ -59,18 +40,18 @@ def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[s
     names = addresses.names(plan["hostname"], "nas.lan", "nas", "", domains)
     variables = {
         **load("defaults/main.yml"),
-        "__smarthost_family": system,
+        "__smarthost_family": {**system, "ca_file": plan["ca_file"] or system["ca_file"]},
         "__smarthost_plan": plan,
         "__smarthost_account": plan["accounts"][0],
         "__smarthost_hostname": hostname,
         "__smarthost_origin": names.origin,
         "__smarthost_names": names.own,
         "__smarthost_public_names": names.public,
+        "__smarthost_earlier_senders": [],
         "__smarthost_mail_domains": sorted(domains),
         "__smarthost_version": "3.7.11",
         "__smarthost_keeps_connections": True,
         "__smarthost_service_manager": "systemd",
-        "__smarthost_login": {"ca_file": plan["ca_file"] or system["ca_file"]},
         **given,
     }
-    return {name: _ENVIRONMENT.get_template(f"{name}.j2").render(variables) for name in TEMPLATES}
+    return templates.render(templates.TEMPLATES, variables.__getitem__)

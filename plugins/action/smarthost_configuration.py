@@ -6,6 +6,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._program import installed
+from ansible_collections.homelab.mail.plugins.plugin_utils import templates
 
 
 class ActionModule(ActionBase):
@@ -16,9 +18,18 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+        arguments, variables = dict(self._task.args), task_vars or {}
+        if "templates" in arguments:
+            texts = templates.render(arguments.pop("templates"), lambda name: self._templar.template(variables[name]))
+            arguments.update(main_cf=texts.pop("main.cf"), sasl_passwd=texts.pop("sasl_passwd"))
+            # All without secrets.
+            arguments["tables"] = {**texts, **arguments["tables"]}
         seen, key = arguments.pop("seen", None), arguments.pop("key", "")
-        if seen and configuration.is_in_place(seen, arguments, key):
+        if (
+            seen
+            and installed.is_installed(seen["program"], seen["interpreter"], key)
+            and (configuration.is_in_place(seen, arguments, key))
+        ):
             result.update(changed=False, actions=[], dropped=[])
         else:
             result.update(self._execute_module(module_args=arguments, task_vars=task_vars))

@@ -17,7 +17,8 @@ ROLE = Path(__file__).resolve().parents[2] / "roles" / "smarthost"
 
 
 def _load(path: Path) -> Any:
-    return yaml_load(path.read_text(encoding="utf-8"))
+    # What a server replies, at the end, is nothing to go by here, and most of what there is to read.
+    return yaml_load(path.read_text(encoding="utf-8").partition("\nreplies:\n")[0]) or {}
 
 
 # Read where the plugin is loaded, which is once a run, and not by each of the processes that work on a host.
@@ -83,7 +84,7 @@ class ActionModule(ActionBase):
             else:
                 values[name] = option.get("default") if value is None else value
         # The password is judged by the rules alone: a validator's complaint would quote it.
-        checked = {name: value for name, value in values.items() if value is not None and name != "smarthost_password"}
+        checked = {name: value for name, value in values.items() if value is not None and "_password" not in name}
         validated = ArgumentSpecValidator({name: spec[name] for name in checked}).validate(checked)
         faults += [self._type_fault(name, spec[name], checked[name]) for name in self._mistyped(spec, checked)]
         values.update(validated.validated_parameters)
@@ -119,7 +120,7 @@ class ActionModule(ActionBase):
             return "is in the vault, and the vault password is wrong. Give the one that it was encrypted with."
         if isinstance(error, AnsibleUndefinedVariable):
             return f"refers to something that is not defined ({text}). Define it, or write the value here."
-        if name == "smarthost_password":
+        if "_password" in name:
             # Jinja's complaint may quote what stands between the braces.
             return (
                 "is taken for a template, because it has {{, {% or {#. Put it in the vault, or write !unsafe before it."

@@ -12,8 +12,6 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils.addresses import is_private_domain
-
 # Stands in a rendered main.cf for the slot in use.
 PLACEHOLDER = "@slot@"
 OWN_COMMENT = "# Managed by Ansible."
@@ -266,10 +264,6 @@ def serves_nobody(main_cf: str) -> bool:
     return parse_main_cf(main_cf).get("master_service_disable") == "inet, unix"
 
 
-# Networks that are nobody but the host itself.
-_LOOPBACK = re.compile(r"127\.[\d./]*|\[::1\](/128)?|\[::ffff:127\.[\d.]*\](/\d+)?")
-
-
 def services(master_cf: str) -> set[str]:
     """The services of a master.cf, as name/type.
 
@@ -277,33 +271,6 @@ def services(master_cf: str) -> set[str]:
     ['smtp/inet']
     """
     return {"/".join(found) for found in re.findall(r"^([^\s#]\S*)[ \t]+(\S+)", master_cf, re.MULTILINE)}
-
-
-def signs_of_a_mail_server(values: dict[str, str], own_names: list[str]) -> list[str]:
-    """What in a main.cf says that the host receives mail for others, or sends it for them.
-
-    >>> signs_of_a_mail_server({"mydestination": "nas.lan, localhost, example.org"}, ["nas.lan"])
-    ['mydestination names example.org']
-    """
-    signs = []
-    for name in ("virtual_mailbox_domains", "virtual_alias_domains", "relay_domains"):
-        value = values.get(name, "")
-        if value and value not in ("$mydestination", "$virtual_alias_maps", "$virtual_mailbox_maps"):
-            signs.append(f"{name} is {value}")
-    own = {name.lower() for name in own_names} | {
-        values.get("myhostname", "").lower(),
-        values.get("mydomain", "").lower(),
-    }
-    for domain in re.split(r"[\s,]+", values.get("mydestination", "").lower()):
-        # What has no dot, or ends inside the network, is a name of this host and not a public domain.
-        private = "." not in domain or domain.startswith(("localhost", "$", "/")) or is_private_domain(domain)
-        if domain and domain not in own and not private:
-            signs.append(f"mydestination names {domain}")
-    networks = re.split(r"[\s,]+", values.get("mynetworks", ""))
-    foreign = [network for network in networks if network and not _LOOPBACK.fullmatch(network)]
-    if foreign and values.get("inet_interfaces", "all") not in ("loopback-only", "localhost", "127.0.0.1"):
-        signs.append(f"mynetworks lets {' and '.join(foreign)} send")
-    return signs
 
 
 def hide_passwords(before: str, after: str) -> tuple[str, str]:

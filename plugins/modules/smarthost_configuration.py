@@ -27,9 +27,9 @@ options:
     description:
       - V(present) puts the configuration in place.
       - >-
-        V(absent) gives back what was found on the first run: main.cf, its password tables, and whether Postfix ran and
-        was enabled. Refused while mail waits in the queue, because the configuration from before may not be able to
-        send it.
+        V(absent) gives back what was found on the first run: main.cf, its password tables, whether Postfix ran and
+        was enabled, and the packages that M(homelab.mail.smarthost_packages) has exchanged. Refused while mail waits in
+        the queue, because the configuration from before may not be able to send it.
     type: str
     choices: [present, absent]
     default: present
@@ -39,10 +39,10 @@ options:
     default: false
   installed:
     description: >-
-      What packages were installed for just now (C(postfix), C(sasl), C(ca)). Kept, so that O(state=absent) can name it.
-    type: list
-    elements: str
-    default: []
+      The packages that were installed just now, what each is for (C(postfix), C(sasl), C(ca)) -> its name. If the
+      configuration is refused, they go again.
+    type: dict
+    default: {}
   take_over:
     description: Also replace the configuration of a real mail server, which has domains or clients of its own.
     type: bool
@@ -108,12 +108,18 @@ options:
     default: 0
   service_manager:
     description:
-      - What starts Postfix at boot, as the fact C(ansible_service_mgr) has it.
+      - What starts Postfix at boot, RV(homelab.mail.smarthost_info#module:service_manager).
       - >-
         V(systemd), V(openrc), or V(launchd), where a LaunchDaemon is written. With anything else Postfix is started
         by C(postfix start), with a warning that nothing starts it again after a reboot.
     type: str
     default: systemd
+  templates:
+    description:
+      - Templates of the role that are rendered on the controller, by the variables of the task. Of V(main.cf) comes
+        O(main_cf), of V(sasl_passwd) O(sasl_passwd), of each other a table of its name.
+    type: list
+    elements: str
   seen:
     description:
       - >-
@@ -147,11 +153,6 @@ dropped:
   returned: O(state=present)
   type: list
   elements: str
-installed:
-  description: What the role had installed packages for, V(postfix) among it if Postfix may go again.
-  returned: with O(state=absent)
-  type: list
-  elements: str
 """
 
 import os
@@ -161,6 +162,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mail.plugins.module_utils._change import (
     host,
     original,
+    packages,
     plan,
     rehearsal,
     transaction,
@@ -191,6 +193,16 @@ def put_in_place(here: host.Host) -> dict[str, Any]:
     }
 
 
+def failure(here: host.Host, reason: Failed | Refused) -> str:
+    """What a person reads of it; what was installed for a configuration that is not in place goes again."""
+    if not here.module.params["installed"] or here.module.check_mode or here.slot() is not None:
+        return f"Nothing was changed: {reason}" if isinstance(reason, Refused) else str(reason)
+    there = packages.Packages(here)
+    came, went = (", ".join(there.record().get(name, [])) for name in ("installed", "removed"))
+    before = f"{came} had been installed{f' in place of {went}' if went else ''}."
+    return f"{str(reason).rstrip()} Before that, {before} {there.put_back()}"
+
+
 def main() -> None:
     """Answer the module's call."""
     module = AnsibleModule(
@@ -198,7 +210,7 @@ def main() -> None:
             "config_directory": {"type": "path", "default": "/etc/postfix"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "abandon_queue": {"type": "bool", "default": False},
-            "installed": {"type": "list", "elements": "str", "default": []},
+            "installed": {"type": "dict", "default": {}},
             "take_over": {"type": "bool", "default": False},
             "own_names": {"type": "list", "elements": "str", "default": []},
             "aliases": {"type": "dict", "default": {}},
@@ -231,12 +243,11 @@ def main() -> None:
                 result = original.give_back(here, parameters["abandon_queue"])
             else:
                 result = put_in_place(here)
-    except Failed as reason:
-        module.fail_json(msg=str(reason))
-    except Refused as reason:
-        module.fail_json(msg=f"Nothing was changed: {reason}")
+    except (Failed, Refused) as reason:
+        module.fail_json(msg=failure(here, reason))
     except OSError as error:
-        module.fail_json(msg=f"A file of the configuration cannot be written, so the old one stays: {error}")
+        why = Failed(f"A file of the configuration cannot be written, so the old one stays: {error}")
+        module.fail_json(msg=failure(here, why))
     module.exit_json(**result)
 
 

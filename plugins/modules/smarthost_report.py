@@ -9,9 +9,14 @@ description:
 author: [The homelab.mail authors]
 options:
   of:
-    description: What the hosts were asked, V(check) for their state, V(mail) for a test mail.
+    description:
+      - What the hosts were asked, V(check) for their state, V(mail) for a test mail.
+      - >-
+        With V(arrival) the controller looks over IMAP for the test mail of each, in the mailbox that
+        M(homelab.mail.smarthost_preflight) has found and left in C(__smarthost_preflight). It opens folders read-only
+        and reads a few headers of that mail alone.
     type: str
-    choices: [check, mail]
+    choices: [check, mail, arrival]
     required: true
   hosts:
     description: The hosts to show.
@@ -23,6 +28,14 @@ options:
     type: list
     elements: str
     required: true
+  minutes:
+    description: With O(of=arrival), how long to look for mails that are not there yet.
+    type: float
+    default: 5
+  tidy:
+    description: With O(of=arrival), delete each mail that was found, and no other.
+    type: bool
+    default: false
   json:
     description: >-
       File on the controller that gets the rows as JSON, each with C(host), C(healthy), C(notes), C(details) and what

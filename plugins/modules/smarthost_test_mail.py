@@ -45,6 +45,16 @@ id:
   description: The mail's name in the queue of the host.
   returned: where Postfix took the mail
   type: str
+token:
+  description: The word in brackets at the end of the mail's subject.
+  returned: always but in check mode
+  type: str
+times:
+  description: >-
+    When the mail was C(handed in), C(queued) by the host's Postfix and C(taken) by the provider, in seconds since 1970
+    by the host's clock.
+  returned: always but in check mode
+  type: dict
 cause:
   description: What that means.
   returned: where it was not sent and the reason is known

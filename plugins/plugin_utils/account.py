@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.plugin_utils.networks import is_inside
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_host, read_port
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import (
     Verdict,
@@ -26,8 +27,19 @@ def read_account(
     """The account of the variables, as the plan has it."""
     host = read_host(verdict, settings, provider)
     port, tls = read_port(verdict, settings, provider, host)
-    username = read_username(verdict, settings, provider, providers)
-    password = read_password(verdict, settings, provider)
+    auth = text(settings, "auth") or provider.get("auth", "password")
+    username = password = ""
+    if auth == "none":
+        _check_no_login(verdict, settings)
+    else:
+        if auth != "password" and clean(auth):
+            verdict.fault("auth", f"{auth!r} is not one of its values.", "Write password or none.")
+        username = read_username(verdict, settings, provider, providers)
+        password = read_password(verdict, settings, provider)
+    if tls == "none":
+        _check_plain(verdict, auth, host)
+    # One's own relay makes senders its account's; any other wants to know who writes.
+    from_needed = provider.get("from_required", auth == "none" and not is_inside(host))
     return {
         "name": provider["name"],
         "host": host,
@@ -35,8 +47,34 @@ def read_account(
         "tls": tls,
         "username": username,
         "password": password,
-        "from": _from(verdict, settings, provider, providers, username),
+        "from": _from(verdict, settings, provider, providers, username, from_needed),
     }
+
+
+def _check_no_login(verdict: Verdict, settings: Mapping[str, Any]) -> None:
+    for name in ("username", "password"):
+        if text(settings, name):
+            verdict.fault(
+                name,
+                "is given, but this host does not log in (smarthost_auth is none).",
+                "Take it out, or give it to those hosts alone that log in.",
+            )
+
+
+def _check_plain(verdict: Verdict, auth: str, host: str) -> None:
+    """Whether mail may cross the network in plain text."""
+    if auth != "none":
+        verdict.fault(
+            "tls",
+            "is none, so that the password would cross the network in plain text.",
+            "Write implicit or starttls, or smarthost_auth: none where the relay asks for no login.",
+        )
+    elif host and not is_inside(host):
+        verdict.fault(
+            "tls",
+            f"is none, but {host} is not inside your network: on the way there, others could read and change mail.",
+            "Write starttls or implicit, or as smarthost_host an address or a name of your own network.",
+        )
 
 
 def read_username(
@@ -47,7 +85,6 @@ def read_username(
 ) -> str:
     """The login as it was given, or the one that the provider always takes."""
     name = provider["name"]
-    rule = provider.get("username", "any")
     username = text(settings, "username")
     meant = _address_meant(username, provider)
     about = str(provider.get("username_help", ""))
@@ -74,35 +111,38 @@ def read_username(
         verdict.fault(
             "username", f"{username!r} is the placeholder of a guide.", f"Write your own login. {about}".rstrip()
         )
-    elif rule == "address" and not addresses.is_address(meant):
-        verdict.fault(
-            "username",
-            f"{username!r} is not a full address, and {name} logs in nobody without the domain."
-            if "@" not in username
-            else f"{username!r} is not an address.",
-            f"Write the whole address, name and domain. {about}".rstrip(),
-        )
-    elif rule == "address" and addresses.is_private_domain(addresses.domain_of(meant)):
-        verdict.fault(
-            "username",
-            f"{username!r} is an address that exists only inside your network, not one at {name}.",
-            f"Write the whole address, name and domain. {about}".rstrip(),
-        )
-    elif rule == "local_part" and "@" in username:
-        verdict.fault(
-            "username",
-            f"{username!r} is an address, and {name} wants only what stands before the @.",
-            f"Write {username.partition('@')[0]}.",
-        )
-    elif rule == "address":
-        other = other_provider(addresses.domain_of(meant), provider, providers)
-        if other:
-            verdict.fault(
-                "username",
-                f"{username!r} is an account at {other}, not at {name}.",
-                f"Write the login that you have at {name}, or choose {other} as smarthost_provider.",
-            )
+    else:
+        _check_form(verdict, username, meant, provider, providers)
     return username
+
+
+def _check_form(
+    verdict: Verdict,
+    username: str,
+    meant: str,
+    provider: Mapping[str, Any],
+    providers: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Whether a login looks as the provider's do; `meant` is the address that it is, if it is one."""
+    name, rule = provider["name"], provider.get("username", "any")
+    whole = f"Write the whole address, name and domain. {provider.get('username_help', '')}".rstrip()
+    domain = addresses.domain_of(meant)
+    if rule == "local_part" and "@" in username:
+        what = f"is an address, and {name} wants only what stands before the @."
+        remedy = f"Write {username.partition('@')[0]}."
+    elif rule != "address":
+        return
+    elif not addresses.is_address(meant):
+        short = f"is not a full address, and {name} logs in nobody without the domain."
+        what, remedy = "is not an address." if "@" in username else short, whole
+    elif addresses.is_private_domain(domain):
+        what, remedy = f"is an address that exists only inside your network, not one at {name}.", whole
+    elif other := other_provider(domain, provider, providers):
+        what = f"is an account at {other}, not at {name}."
+        remedy = f"Write the login that you have at {name}, or choose {other} as smarthost_provider."
+    else:
+        return
+    verdict.fault("username", f"{username!r} {what}", remedy)
 
 
 def _address_meant(username: str, provider: Mapping[str, Any]) -> str:
@@ -174,17 +214,19 @@ def _from(
     provider: Mapping[str, Any],
     providers: Mapping[str, Mapping[str, Any]],
     username: str,
+    needed: bool,
 ) -> str:
     name = provider["name"]
     about = str(provider.get("from_help", ""))
     sender = text(settings, "from")
     username = _address_meant(username, provider)
     if not sender:
-        if provider.get("from_required") or (username and not addresses.is_address(username)):
-            if provider.get("from_required") or provider.get("username") != "address":
+        if needed or (username and not addresses.is_address(username)):
+            if needed or provider.get("username") != "address":
+                no_word = f"the login at {name} does not tell" if username else "no login tells"
                 verdict.fault(
                     "from",
-                    f"is not set, and the login at {name} does not tell which address to send as.",
+                    f"is not set, and {no_word} which address to send as.",
                     f"Write the address that mail of this host is from. {about}".rstrip(),
                 )
             return ""

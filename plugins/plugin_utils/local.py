@@ -72,8 +72,9 @@ def read_aliases(
     for user in table:
         if _is_circle(user, table):
             verdict.fault("aliases", f"{user!r} leads back to itself.", "Let it end at a full address.")
-    # Not checked here: where the sender is wrong, that has been said.
-    table.setdefault("root", [default_target])
+    # Not checked here: where the sender is wrong, that has been said. Without one, one's own relay knows.
+    if default_target:
+        table.setdefault("root", [default_target])
     return table
 
 

@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils._program import health
+from ansible_collections.homelab.mail.plugins.module_utils._program import health, system
 
 CHECK_COLUMNS = ("host", "mail", "configuration", "postfix", "login", "queue", "last sent")
 FAULT, NOT_CHECKED = "FAULT", "NOT CHECKED"
 MAIL_COLUMNS = ("host", "mail", "reply")
+STEPS = ("handed in", "queued", "taken", "arrived")
+ARRIVAL_COLUMNS = ("host", "mail", *STEPS, "folder", "shown as", "judged")
 
 
 def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     drift = [action for action in found["actions"] if action != "logged in at the provider"]
     if drift:
         notes.append("A run of site.yml would change this host: it has not (" + ", ".join(drift) + ").")
-    ago = health.span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
+    ago = system.span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
     # A provider that cannot be reached now is no fault of the host as long as no mail is stuck.
     healthy = state["healthy"] and not drift and login["verdict"] != "refused"
     return {
@@ -43,7 +45,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
         "configuration": "changed" if drift else "as it should be",
         "postfix": "up" if state["running"] else "down",
         "login": login["verdict"],
-        "queue": f"{waiting['messages']}, {health.span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
+        "queue": f"{waiting['messages']}, {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
         "last sent": ago or "not in the log",
         "notes": list(dict.fromkeys(note for note in notes if note)),
     }
@@ -56,6 +58,31 @@ def mail_row(host: str, found: Mapping[str, Any]) -> dict[str, Any]:
         return {**row, "mail": _without_answer(found), "notes": [_said(found)]}
     meaning = health.meaning(found)
     return {**row, "mail": found["status"], "reply": found["said"], "notes": [meaning] if meaning else []}
+
+
+def arrival_row(host: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with -e arrival=true; `found["arrival"]` is what the mailbox had of it."""
+    row, seen = mail_row(host, found), found.get("arrival") or {}
+    times = {**found.get("times", {}), "arrived": seen.get("arrived")}
+    clock = {step: time.strftime("%H:%M:%S", time.localtime(moment)) for step, moment in times.items() if moment}
+    # The host's own clock: how long each of its steps took. The mailbox says whole seconds, by another clock.
+    passed = {step: f"+{times[step] - times['handed in']:.1f} s" for step in ("queued", "taken") if step in times}
+    row.update({step: {**clock, **passed}.get(step, "-") for step in STEPS})
+    row["details"] = {"times": times, "relay": found.get("relay"), "server": seen.get("server")}
+    if row["healthy"] and "folder" in seen:
+        judged = ", ".join(f"{method.upper()} {result}" for method, result in seen["results"].items())
+        row.update(mail="SPAM" if seen["junk"] else "arrived", healthy=not seen["junk"], judged=judged or "not judged")
+        row.update({name: seen[name] for name in ("folder", "shown as")})
+        spam = f"It is in {seen['folder']}, where spam goes. Mark it as wanted there." if seen["junk"] else ""
+        stays = "It stays there: the server does not delete one mail alone (UIDPLUS)." if seen["stays"] else ""
+        row["notes"] += [note for note in (spam, *seen["notes"], stays) if note]
+    elif row["healthy"]:
+        # What could not be looked for may well be there.
+        row.update(mail="sent" if seen["said"] else "NOT THERE", healthy=bool(seen["said"]))
+        row["notes"].append(seen["said"] or "It is in no folder yet. Is this the recipient's mailbox?")
+    if "status" in found and not row["healthy"] and "folder" not in seen:
+        row[next(step for step in STEPS if not times.get(step))] = "STOPPED"
+    return row
 
 
 def _without_answer(found: Mapping[str, Any]) -> str:

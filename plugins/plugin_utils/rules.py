@@ -8,16 +8,16 @@ A secret never appears in a sentence.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
-from ansible_collections.homelab.mail.plugins.plugin_utils import senders
+from ansible_collections.homelab.mail.plugins.plugin_utils import networks, senders
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import read_account, read_password, read_username
 from ansible_collections.homelab.mail.plugins.plugin_utils.local import check_mailbox, read_aliases, read_generic
-from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_provider
+from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_inbox, read_provider
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, check_controls, clean, text
 
 # Names that are set aside for what is to come.
@@ -67,16 +67,6 @@ _PARAMETER = re.compile(r"[A-Za-z0-9_]+")
 _CA_FILE = re.compile(r"/[A-Za-z0-9._/+@-]+")
 
 
-# What can lie behind a router or inside a VPN. Not ipaddress' own word for it, which calls 0.0.0.0/0 private.
-_PRIVATE_NETWORKS = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8",
-        "fc00::/7", "fe80::/10", "::1/128",
-    )
-)  # fmt: skip
-
-
 _LOOPBACK_ALONE = {"loopback-only", "localhost", "127.0.0.1", "::1", "[::1]"}
 
 
@@ -97,15 +87,19 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     else:
         # What any provider needs is not worth a second run.
         provider = {"name": "your provider"}
-        read_username(verdict, settings, provider, providers)
-        read_password(verdict, settings, provider)
-        account = {"from": "", "username": ""}
+        if text(settings, "auth") != "none":
+            read_username(verdict, settings, provider, providers)
+            read_password(verdict, settings, provider)
+        account = {"from": "", "username": "", "tls": ""}
     verdict.plan["accounts"] = [account]
+    verdict.plan["inbox"] = read_inbox(verdict, settings, provider, account)
     verdict.plan["size_limit"] = provider.get("size_limit")
     verdict.plan["concurrency"] = provider.get("concurrency")
     verdict.plan["messages_per_connection"] = provider.get("messages_per_connection")
     for name in ("tls_security_level", "rewrite", "map_type", "ca_file"):
         verdict.plan[name] = text(settings, name)
+    if account["tls"] == "none":
+        verdict.plan["tls_security_level"] = "none"
     verdict.plan["provider"] = text(settings, "provider")
     verdict.plan["verify_login"] = _verify_login(verdict, settings)
     verdict.plan["aliases"] = read_aliases(verdict, settings, provider, account["from"])
@@ -119,13 +113,38 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     login = account["username"] if provider.get("from") in ("owned", "login") else ""
     verdict.plan["maps"] = senders.maps(verdict.plan["generic"], account["from"], verdict.plan["aliases"], login)
     verdict.plan["watch"] = _watch(verdict, settings)
+    _for_host(verdict.plan, account)
     _check_ca_file(verdict, settings)
-    if settings.get("tls_security_level") == "encrypt":
+    if verdict.plan["tls_security_level"] == "encrypt":
         verdict.warnings.append(
             "smarthost_tls_security_level is encrypt: whoever answers for the relay's name gets "
-            "the password. With secure, only the relay does."
+            f"the {'password' if account['username'] else 'mail'}. With secure, only the relay does."
         )
     return verdict
+
+
+def _for_host(plan: dict[str, Any], account: Mapping[str, Any]) -> None:
+    """What the login is tried with, and what the program on the host cannot read out of main.cf."""
+    sender, aliases = account["from"], plan["aliases"]
+    targets = [target for target in chain(aliases.get("root", []), *aliases.values()) if "@" in target]
+    plan["login"] = {
+        **{name: account.get(name) for name in ("host", "port", "tls", "username", "password")},
+        **{name: plan[name] for name in ("provider", "tls_security_level")},
+        **({"sender": sender} if sender else {}),
+        "required": plan["verify_login"] == "required",
+    }
+    # Without a login, only a recipient shows whether the relay takes mail of this host: who gets root's.
+    if account.get("username"):
+        plan["login"]["recipient"] = ""
+    elif targets:
+        plan["login"]["recipient"] = targets[0]
+    # Who can never be a mistyped recipient: mail of theirs that comes back is a fault.
+    recipients = {sender, *chain(*aliases.values()), *plan["generic"].values()} - {""}
+    plan["settings"] = {
+        "provider": plan["provider"],
+        "name": account.get("name"),
+        "recipients": sorted({address.lower() for address in recipients}),
+    }
 
 
 def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,8 +250,8 @@ def _check_open_relay(verdict: Verdict) -> None:
                 "through which strangers on the internet send as your account.",
                 "Let it end in reject_unauth_destination.",
             )
-    networks = re.split(r"[\s,]+", parameters.get("mynetworks", ""))
-    public = [network for network in networks if _is_public_network(network)]
+    named = re.split(r"[\s,]+", parameters.get("mynetworks", ""))
+    public = [network for network in named if networks.is_public(network)]
     if public:
         verdict.fault(
             "parameters",
@@ -240,20 +259,6 @@ def _check_open_relay(verdict: Verdict) -> None:
             "relay, through which strangers on the internet send as your account.",
             "Name the networks at home alone, for instance 127.0.0.0/8, [::1]/128, 192.168.1.0/24.",
         )
-
-
-def _is_public_network(text: str) -> bool:
-    """Whether an entry of mynetworks is more than one host and not inside a private network."""
-    try:
-        network = ipaddress.ip_network(re.sub(r"[\[\]]", "", text), strict=False)
-    except ValueError:
-        # A table, a name or an exception ("!…").
-        return False
-    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen >= 96:
-        network = ipaddress.ip_network(f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}")
-    first, last = network[0], network[-1]
-    inside = any(first in private and last in private for private in _PRIVATE_NETWORKS)
-    return first != last and not inside
 
 
 def _hostname(verdict: Verdict, settings: Mapping[str, Any]) -> str:

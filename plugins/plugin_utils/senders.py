@@ -85,6 +85,8 @@ def maps(
             for address in [*public, *converted]
             if not address.startswith("@")
         ],
+        "owned": [escaped(address) for address in public],
+        "domains": sorted({addresses.domain_of(address) for address in public}),
         "sender_domains": [escaped(domain[1:]) for domain in converted if domain.startswith("@")],
         "users": [[escaped(user), ", ".join(targets)] for user, targets in aliases.items()],
     }

@@ -10,7 +10,8 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean, text
 
-TLS_MODES = ("implicit", "starttls")
+# The last one only where nobody logs in.
+TLS_MODES = ("implicit", "starttls", "none")
 
 
 def read_provider(
@@ -37,6 +38,38 @@ def read_provider(
     return providers[name]
 
 
+def read_inbox(
+    verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], account: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Where the controller looks for a test mail, or in `said` why not; a login goes to its own provider alone."""
+    given, username, password = (text(settings, f"inbox_{name}") for name in ("host", "username", "password"))
+    own = str(provider.get("inbox_host", "")).format(rest=re.sub("^(smtp|mail)", "", account.get("host", "")))
+    host, _colon, port = (given or own).partition(":")
+    if not re.fullmatch("([A-Za-z0-9.-]+(:[0-9]+)?)?", given):
+        if clean(given):
+            verdict.fault("inbox_host", f"{given!r} is not the name of a host.", "Write it alone: imap.example.org.")
+        return {}
+    login = str(account.get("username", ""))
+    foreign = username or (given and not login) or (given and given != own and "kind" in provider)
+    if foreign and not (username and password):
+        name = "inbox_password" if username else "inbox_username"
+        verdict.fault(name, "is not set.", "The login and the password of another mailbox go together: set both.")
+    if (username or password) and not host:
+        verdict.fault("inbox_host", "is not set.", "Name the IMAP server of that mailbox.")
+    if not host or not (login or username):
+        only = "only sends" if provider.get("mailboxes") is False else "has no mailbox that is known here"
+        said = provider.get("inbox_help") or f"{provider['name'][:1].upper()}{provider['name'][1:]} {only}."
+        return {"said": f"{said} Say with smarthost_inbox_host, _username and _password where the mail arrives."}
+    return {
+        "host": host,
+        "port": int(port or 993),
+        "username": username or (login.partition("@")[0] if provider.get("inbox_local_part") else login),
+        "password": password or account.get("password", ""),
+        "provider": provider["name"],
+        "help": provider.get("inbox_help", ""),
+    }
+
+
 def read_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any]) -> str:
     """The host of the account: given, of its region, or of the preset."""
     host = text(settings, "host").lower()
@@ -47,7 +80,9 @@ def read_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[s
             verdict.fault(
                 "host",
                 "is not set.",
-                "smarthost_provider: custom needs smarthost_host, smarthost_port and smarthost_tls.",
+                "smarthost_provider: custom needs smarthost_host, smarthost_port and smarthost_tls."
+                if provider.get("any_port")
+                else "Name the host that sends for this one: nas.lan.",
             )
         return host
     if not addresses.is_host_name(host) and clean(host):
@@ -106,7 +141,8 @@ def read_port(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[s
         verdict.fault("port", f"{port} is not a TCP port.", "Ports go from 1 to 65535.")
         return port, tls
     if not port:
-        port = next((number for number, mode in known.items() if tls in ("", mode)), 0)
+        # Where mail may cross in plain text, TLS may begin as well.
+        port = next((number for number, mode in known.items() if tls in ("", mode) or mode == "none"), 0)
     if not port and known:
         verdict.fault("tls", f"{name} has no port with {tls} TLS.", f"It offers {offered}.")
         return port, tls

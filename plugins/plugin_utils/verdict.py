@@ -66,7 +66,7 @@ def check_controls(verdict: Verdict, name: str, value: Any) -> None:
                 name,
                 f"has {kind} at position {found.start() + 1} of {len(value)}.",
                 "Encrypt it again without: ansible-vault encrypt_string --ask-vault-pass --prompt."
-                if name == "password"
+                if name.endswith("password")
                 else "Write the value on one line, in quotes, without a block sign (| or >)."
                 if found.group() in _LINE_BREAKS
                 else "Type the value instead of pasting it.",

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils._change import installation
+from ansible_collections.homelab.mail.plugins.module_utils._program import installed
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 OURS = "ansible_collections.homelab.mail.plugins"
@@ -47,12 +47,12 @@ def test_a_file_imports_from_the_places_that_it_may_know(path: Path) -> None:
 
 
 def test_what_is_installed_on_a_host_is_all_that_the_program_imports_and_no_more() -> None:
-    needed, todo = set(), {f"{installation.PROGRAM}.smarthost"}
+    needed, todo = set(), {f"{installed.PROGRAM}.smarthost"}
     while todo:
         module = todo.pop()
         needed.add(module)
         todo |= imports(file_of(module)) - needed
-    assert set(installation.MODULES) == needed
+    assert set(installed.MODULES) == needed
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if "_program" in path.parts], ids=lambda path: path.stem)

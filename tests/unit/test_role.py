@@ -46,6 +46,14 @@ def test_each_preset_is_named_in_the_readme() -> None:
     assert [name for name in rendering.PROVIDERS if f"docs/providers.md#{name})" not in readme] == []
 
 
+def test_each_proof_that_the_page_of_threats_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (PROJECT / "docs/security.md").read_text()))
+    files = [*(PROJECT / "tests").rglob("test_*.py"), *(PROJECT / "molecule").rglob("test_*.py")]
+    there = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)}
+    assert len(named) > 20
+    assert named - there == set()
+
+
 def test_the_archive_holds_what_other_playbooks_use_and_no_more() -> None:
     """A `manifest` in galaxy.yml could say so itself, but takes more than ansible-core to build the archive."""
     ignored = yaml.safe_load((PROJECT / "galaxy.yml").read_text())["build_ignore"]

@@ -1,4 +1,4 @@
-"""Run the checks that are named (lint, unit, molecule), or all: python -m workshop.checks [NAME …]."""
+"""Run the checks that are named, alone or by their group, or all: python -m workshop.checks [lint] [mypy] […]."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import yaml
+from .jobs import PROJECT, chosen
 
-PROJECT = Path(__file__).resolve().parents[2]
 # By the name under which they are imported; their examples are tests, too.
 MODULE_UTILS = ".collections/ansible_collections/homelab/mail/plugins/module_utils"
+# Hosts mostly wait: for mail, for a timer, for Ansible on the other side.
+JOBS_AT_ONCE = 2 * (os.cpu_count() or 1) + 1
+BEGUN = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Check:
     group: str
     name: str
     command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 def _shell_scripts() -> tuple[str, ...]:
@@ -40,31 +43,21 @@ def _shell_scripts() -> tuple[str, ...]:
     )
 
 
-def _scenarios(limit: str) -> list[str]:
-    """Those that have a host that LIMIT names (Molecule calls it an error to have none), or those of every day."""
-    inventories = sorted(PROJECT.glob("molecule/*/inventory/hosts.yml"))
-    wanted = set(re.split("[,:]", limit))
-    hosts = {path.parts[-3]: set(yaml.safe_load(path.read_text())["all"]["hosts"]) for path in inventories}
-    chosen = [name for name, present in hosts.items() if wanted & present]
-    # Much of it needs a container registry.
-    return chosen or [name for name in hosts if name != "distributions"]
-
-
 def _checks() -> tuple[Check, ...]:
     limit = os.environ.get("LIMIT", "all")
     # What .github/workflows/macos.yml runs on a Mac.
-    mac = Check("molecule", "mac", ("pytest", "--quiet", "tests/mac"))
+    mac = Check("molecule", "mac", ("pytest", "tests/mac"))
     return (
-        Check("lint", "yamllint", ("yamllint", "--strict", ".")),
+        Check("unit", "unit tests", ("pytest", "--quiet", "--doctest-modules", "tests/unit", MODULE_UTILS)),
         Check("lint", "ansible-lint", ("ansible-lint", "--offline", "--strict")),
+        Check("lint", "mypy", ("mypy",)),
+        Check("lint", "yamllint", ("yamllint", "--strict", ".")),
         Check("lint", "ruff", ("ruff", "check", ".")),
         Check("lint", "ruff format", ("ruff", "format", "--check", ".")),
-        Check("lint", "mypy", ("mypy",)),
         Check("lint", "shellcheck", ("shellcheck", *_shell_scripts())),
-        Check("unit", "unit tests", ("pytest", "--quiet", "--doctest-modules", "tests/unit", MODULE_UTILS)),
         *(
-            Check("molecule", f"molecule {name}", ("molecule", "test", "--scenario-name", name))
-            for name in _scenarios(limit)
+            Check("molecule", job.name, ("molecule", "test", "--scenario-name", job.scenario), job.environment())
+            for job in chosen(limit)
         ),
         *([mac] if limit == "all" else []),
     )
@@ -87,40 +80,50 @@ class Outcome:
             self.failures.append(found.group(1).strip())
 
 
-def _run(check: Check, prefix: str = "") -> Outcome:
+def _run(check: Check) -> Outcome:
     """Run it and show its output as it comes."""
-    print(f"\n=== {check.name}: {' '.join(check.command)}", flush=True)
+    _say(f"=== {check.name}: {' '.join(check.command)}")
     start = time.monotonic()
     process = subprocess.Popen(
         check.command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         # Wide enough for pytest to give the reason, too.
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONUNBUFFERED": "1", **check.environment},
     )  # fmt: skip
     assert process.stdout
     outcome = Outcome()
     for line in process.stdout:
-        print(f"{prefix}{line}", end="", flush=True)
+        _say(f"{check.name} | {line.rstrip()}")
         outcome.read(line)
     outcome.passed = process.wait() == 0
     outcome.seconds = time.monotonic() - start
+    _say(f"=== {check.name}: {'passed' if outcome.passed else 'FAILED'} after {time.monotonic() - BEGUN:.0f} s")
     return outcome
+
+
+_ONE_LINE_AT_A_TIME = threading.Lock()
+
+
+def _say(line: str) -> None:
+    with _ONE_LINE_AT_A_TIME:
+        print(line, flush=True)
 
 
 def main() -> int:
     """Run, then say in a few lines how it went."""
     wanted = sys.argv[1:]
-    checks = [check for check in _checks() if not wanted or check.group in wanted]
+    checks = [check for check in _checks() if not wanted or {check.group, check.name} & {*wanted}]
     if not checks:
-        print(f"checks: there is no {', '.join(wanted)}; there are lint, unit and molecule", file=sys.stderr)
+        names = ", ".join(dict.fromkeys(name for check in _checks() for name in (check.group, check.name)))
+        print(f"checks: there is no {', '.join(wanted)}; there are {names}", file=sys.stderr)
         return 2
-    alone = [check for check in checks if check.group != "molecule"]
-    results = [(check, _run(check)) for check in alone]
-    # Scenarios have hosts of their own and mostly wait for them: two at once.
-    scenarios = [check for check in checks if check.group == "molecule"]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        prefixes = [f"{check.name.split()[-1]} | " if len(scenarios) > 1 else "" for check in scenarios]
-        done = pool.map(_run, scenarios, prefixes)
-        results += zip(scenarios, done, strict=True)
+    # What takes a moment comes first: whoever broke something sees it in the first half minute.
+    first = [check for check in checks if check.group != "molecule"]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        outcomes = list(pool.map(_run, first))
+    jobs = [check for check in checks if check.group == "molecule"]
+    with ThreadPoolExecutor(max_workers=JOBS_AT_ONCE) as pool:
+        outcomes += pool.map(_run, jobs)
+    results = list(zip([*first, *jobs], outcomes, strict=True))
 
     print("\nSummary")
     for check, outcome in results:
@@ -130,7 +133,7 @@ def main() -> int:
         for failure in outcome.failures:
             print(f"          {failure[:300]}")
     failed = sum(not outcome.passed for _check, outcome in results)
-    print(f"{len(results) - failed} passed, {failed} failed")
+    print(f"{len(results) - failed} passed, {failed} failed after {time.monotonic() - BEGUN:.0f} s")
     return 1 if failed else 0
 
 

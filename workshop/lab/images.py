@@ -131,7 +131,7 @@ KINDS = {
     PROVIDER: Kind(
         "trixie",
         # The last one for workshop/lab/scripted_server.py.
-        (*SYSTEMD, "postfix", "dovecot-core", "python3-aiosmtpd"),
+        (*SYSTEMD, "postfix", "dovecot-core", "dovecot-imapd", "python3-aiosmtpd"),
         "/sbin/init",
         UNITS,
         # Both start when they have their configuration, not before.

@@ -21,6 +21,8 @@ HOST = re.compile(rf"{NAME.pattern}(?:\.{NAME.pattern})*")
 HOSTNAME = re.compile(r"[A-Za-z0-9._-]+")
 
 BOOT_SECONDS = 60
+# The first process of each container, for workshop/lab/enter.
+PIDS = STATE / "pids"
 # Podman's name server forgets names where several containers come and go at once.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -92,6 +94,8 @@ def down(name: str, hosts: list[str]) -> None:
     with step(f"removed {', '.join(sorted(targets)) or 'nothing'}"):
         if targets:
             podman("rm", "--force", "--time", "0", *sorted(targets))
+            for target in targets:
+                (PIDS / target).unlink(missing_ok=True)
     if not hosts:
         if _network_exists(name):
             podman("network", "rm", name)
@@ -159,6 +163,8 @@ def _create(name: str, host: str, kind: str, names: tuple[str, ...], hostname: s
     aliases = [option for alias in names for option in ("--network-alias", alias)]
     hostname = hostname or host + KINDS[kind].domain
     options = ["--name", f"{name}-{host}", "--hostname", hostname, "--label", f"{LABEL}={name}"]
+    PIDS.mkdir(exist_ok=True)
+    options += ["--pidfile", str(PIDS / f"{name}-{host}")]
     podman("run", "--detach", *options, "--network", name, *aliases, images.reference(kind))
 
 

@@ -17,6 +17,7 @@ PORT = 10025
 VERSION = 6
 # Connection, body, end of headers, unknown commands and DATA are not shown; a header is not answered.
 LEFT_OUT = 0x01 | 0x10 | 0x40 | 0x80 | 0x100 | 0x200
+ADDS_HEADERS = 0x01
 CONTINUE = b"c"
 
 
@@ -27,13 +28,13 @@ class Session:
         self.helo = self.login = self.sender = ""
         self.senders: list[str] = []
 
-    def answer(self, command: bytes, data: bytes) -> bytes | None:
-        """The answer to what Postfix tells; None where it waits for none."""
+    def answer(self, command: bytes, data: bytes) -> bytes | list[bytes] | None:
+        """The answer to what Postfix tells; None where it waits for none, several where the mail is changed, too."""
         rules: dict[str, Any] = json.loads(RULES.read_text())
         fields = data.decode(errors="replace").split("\0")
         reply = None
         if command == b"O":
-            return b"O" + struct.pack("!III", VERSION, 0, LEFT_OUT)
+            return b"O" + struct.pack("!III", VERSION, ADDS_HEADERS, LEFT_OUT)
         if command == b"H":
             self.helo = fields[0]
         elif command == b"D":
@@ -57,6 +58,9 @@ class Session:
             foreign = [sender for sender in self.senders if sender.lower() not in owned]
             refusal = "550 5.7.1 Not authorised to send from this header address" if foreign else None
             reply = refusal or rules["replies"].get("message")
+            if rules["judgement"] and not reply:
+                header = f"Authentication-Results\0{rules['judgement']}\0".encode()
+                return [b"i" + struct.pack("!I", 0) + header, CONTINUE]
         elif command in b"AQ":
             return None
         return CONTINUE if reply is None else b"y" + reply.encode() + b"\0"
@@ -68,8 +72,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     try:
         while (packet := await reader.readexactly(int.from_bytes(await reader.readexactly(4)))) != b"Q":
             answer = session.answer(packet[:1], packet[1:])
-            if answer is not None:
-                writer.write(len(answer).to_bytes(4) + answer)
+            for part in answer if isinstance(answer, list) else [answer]:
+                if part is not None:
+                    writer.write(len(part).to_bytes(4) + part)
     except asyncio.IncompleteReadError:
         pass
     writer.close()

@@ -121,8 +121,10 @@ postlog     unix-dgram n - n -   1  postlogd
 _DOVECOT_CONF = f"""\
 dovecot_config_version = 2.4.0
 dovecot_storage_version = 2.4.0
-protocols =
-ssl = no
+protocols = imap
+ssl = yes
+ssl_server_cert_file = {CERTIFICATE}
+ssl_server_key_file = {CERTIFICATE}
 log_path = /var/log/dovecot.log
 auth_mechanisms = plain login
 # Whether a password may go in plain text is Postfix's decision (smtpd_tls_auth_only).
@@ -136,6 +138,29 @@ service auth {{
   unix_listener /var/spool/postfix/private/auth {{
     mode = 0600
     user = postfix
+  }}
+}}
+# Everyone who logs in reads the one Maildir.
+userdb static {{
+  fields {{
+    uid = 5000
+    gid = 5000
+    home = /var/mail/lab
+  }}
+}}
+mail_driver = maildir
+mail_path = {INBOX}
+mail_index_path = MEMORY
+namespace inbox {{
+  inbox = yes
+  mailbox Junk {{
+    special_use = \\Junk
+    auto = create
+  }}
+}}
+service imap-login {{
+  inet_listener imap {{
+    port = 0
   }}
 }}
 # No delays after a wrong password: tests would only wait.
@@ -165,7 +190,7 @@ _FILES = {
     "/etc/systemd/system/milter.service": _UNIT,
 }
 # What the milter goes by at first.
-_RULES: dict[str, Any] = {"owned": _OWNED, "replies": {}, "helo": None, "null_sender": True}
+_RULES: dict[str, Any] = {"owned": _OWNED, "replies": {}, "helo": None, "null_sender": True, "judgement": None}
 
 # Hosts keep connections for the next mail for two seconds, and a switch is to hold from that mail on. State 01 is an
 # established connection; the ports are 465 and 587.
@@ -244,8 +269,11 @@ systemctl restart dovecot
 
     def mails(self) -> list[Delivered]:
         """All mails that were delivered since the last clear(), in the order of arrival."""
-        done = self._shell(f'cd {INBOX}/new\nfor f in *; do echo "$f $(base64 -w0 "$f")"; done')
-        files = [line.split() for line in done.splitlines() if not line.startswith("*")]
+        # What was opened over IMAP is in cur.
+        done = self._shell(
+            f'cd {INBOX}/new\nfor f in * ../cur/*; do [ ! -e "$f" ] || echo "$f $(base64 -w0 "$f")"; done'
+        )
+        files = [line.removeprefix("../cur/").split() for line in done.splitlines()]
         # Maildir names start with the time of delivery: SECONDS.V…I…M<microseconds>.HOST
         files.sort(key=lambda file: [int(n) for n in re.findall(r"^\d+|(?<=M)\d+", file[0])])
         policy: email.policy.EmailPolicy[Delivered] = email.policy.EmailPolicy(message_factory=Delivered)
@@ -253,7 +281,11 @@ systemctl restart dovecot
 
     def subjects(self) -> list[str]:
         """The subjects of all delivered mails; quick also where there are hundreds."""
-        return self._shell(f"grep -rhm1 '^Subject: ' {INBOX}/new || true").replace("Subject: ", "").splitlines()
+        return (
+            self._shell(f"grep -rshm1 '^Subject: ' {INBOX}/new {INBOX}/cur || true")
+            .replace("Subject: ", "")
+            .splitlines()
+        )
 
     def clear(self) -> None:
         """Remove all delivered mails."""
@@ -284,6 +316,11 @@ systemctl restart dovecot
         """Refuse a sender that the account does not own at MAIL FROM already, as iCloud and Microsoft do."""
         self._shell(f"postconf -e smtpd_delay_reject={'no' if refused else 'yes'}\n{_AGE}" + AWAIT_SILENCE)
 
+    def serve_address(self, address: str) -> None:
+        """Take mail without a login from this address alone, as an ISP's relay does."""
+        by_address = "smtpd_relay_restrictions='permit_mynetworks, reject' smtpd_sender_restrictions= smtpd_milters="
+        self._shell(f"postconf -e {by_address} mynetworks={address}\n{_AGE}postfix reload\n" + AWAIT_SILENCE)
+
     def refuse_null_sender(self, refused: bool) -> None:
         """Refuse bounces, as Amazon SES does."""
         self._change_rules(null_sender=not refused)
@@ -292,6 +329,25 @@ systemctl restart dovecot
         """Answer with this, such as "552 5.2.2 Mailbox full", to each sender, recipient or mail; None as usual."""
         replies = self._rules()["replies"] | {step: reply}
         self._change_rules(replies={step: text for step, text in replies.items() if text})
+
+    def judge(self, results: str | None) -> None:
+        """Write this on top of each mail, as the server that receives it does, as Authentication-Results."""
+        self._change_rules(judgement=results)
+
+    def withhold_uidplus(self) -> None:
+        """Offer no way to delete a single mail over IMAP, only all that are marked; until the next reset()."""
+        text = "protocol imap {\n  imap_capability {\n    UIDPLUS = no\n  }\n}\n"
+        self._shell(f"cat >>/etc/dovecot/dovecot.conf <<'END'\n{text}END\ndoveadm reload")
+
+    def put(self, *texts: str, folder: str = "") -> None:
+        """Lay mails into a folder of the mailbox, by the name that IMAP has for it; the inbox without."""
+        path = f"{INBOX}/.{folder}" if folder else INBOX
+        self._shell(
+            f"folder='{path}'\n"
+            'mkdir -p "$folder/cur" "$folder/new" "$folder/tmp"\n'
+            + "".join(f"cat >\"$folder/new/$(date +%s.M%6NP$$.lab)\" <<'END'\n{text}END\n" for text in texts)
+            + 'chown -R 5000:5000 "$folder"\n'
+        )
 
     def defer_helo(self, pattern: str | None) -> None:
         """Put off what comes from a host that gives a name with this regular expression in it."""

@@ -80,6 +80,11 @@ def replies() -> list[dict[str, Any]]:
     return found
 
 
+def codes() -> list[dict[str, Any]]:
+    """What a code alone tells, in the order of the file."""
+    return [{**code, "codes": tuple(code["codes"])} for file in files().values() for code in file.get("codes", [])]
+
+
 def met() -> Iterator[Met]:
     """Every real line of every file."""
     for name, file in files().items():

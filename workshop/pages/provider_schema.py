@@ -12,7 +12,7 @@ README = Path(__file__).resolve().parents[2] / "roles/smarthost/providers/README
 # Where a reply can come, from the greeting to the end of the message.
 STEPS = ("greeting", "auth", "mail", "rcpt", "message")
 # What a file may have, in this order.
-CHAPTERS = {"preset": dict, "presets": list, "example": dict, "replies": list, "also": dict}
+CHAPTERS = {"preset": dict, "presets": list, "example": dict, "replies": list, "also": dict, "codes": list}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def keys(chapter: str) -> dict[str, Key]:
     }
 
 
-PRESET, EXAMPLE, REPLY = keys("preset"), keys("example"), keys("replies")
+PRESET, EXAMPLE, REPLY, CODE = (keys(chapter) for chapter in ("preset", "example", "replies", "codes"))
 
 
 def _wrong_value(key: str, value: Any, known: Key) -> str:
@@ -91,11 +91,13 @@ def _wrong_preset(name: str, file: dict[str, Any]) -> list[str]:
     """All that is wrong with a preset and its example."""
     preset = file["preset"]
     optional = {"host"} if {"regions", "region_host"} & set(preset) else set()
-    optional |= {"kind", "host", "source", "checked", "certainty"} if name == "custom" else set()
+    own = name in ("custom", "hub")
+    optional |= {"kind", "host", "source", "checked", "certainty"} if own else set()
+    optional |= {"username", "password_kind"} if preset.get("auth") == "none" else set()
     faults = [f"preset: {fault}" for fault in _wrong_keys(preset, PRESET, optional)]
     if ("example" in file) == ("password_refused" in preset):
         faults.append("every preset has an example, except those with password_refused")
-    if name != "custom" and not any(reply.get("like") == "login-refused" for reply in file.get("replies", [])):
+    if not own and not any(reply.get("like") == "login-refused" for reply in file.get("replies", [])):
         faults.append("it needs one reply with like: login-refused, which says what login the provider wants")
     return faults
 
@@ -121,4 +123,6 @@ def wrong_with(name: str, file: Any) -> list[str]:
         faults += [f"example: {fault}" for fault in _wrong_keys(chapters["example"], EXAMPLE, set())]
     for key, lines in chapters.get("also", {}).items():
         faults += [f"also, {key}: {fault}" for fault in _wrong_lines(lines)]
+    for code in chapters.get("codes", []):
+        faults += [f"codes: {fault}" for fault in _wrong_keys(code, CODE, set())]
     return [f"{name}.yml: {fault}" for fault in faults]

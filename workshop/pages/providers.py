@@ -20,7 +20,7 @@ _FROM = {
     "replaced": "the account's address; others are replaced by it without a word",
     "any": "anything",
 }
-_LOGIN = {"address": "full address", "local_part": "what stands before the @", "any": "see below"}
+_LOGIN = {"address": "full address", "local_part": "what stands before the @", "any": "see below", "": "none"}
 
 _INTRODUCTION = """\
 # Providers
@@ -44,8 +44,8 @@ def _ports(ports: dict[int, str]) -> str:
 
 
 def _row(key: str, preset: dict[str, Any]) -> str:
-    login = f"`{preset['username_fixed']}`" if "username_fixed" in preset else _LOGIN[preset["username"]]
-    password = "refused" if "password_refused" in preset else preset["password_kind"]
+    login = f"`{preset['username_fixed']}`" if "username_fixed" in preset else _LOGIN[preset.get("username", "")]
+    password = "refused" if "password_refused" in preset else preset.get("password_kind", "none")
     cells = [f"[`{key}`](#{key})", preset["name"], f"`{_host(preset)}`", _ports(preset["ports"]), login, password]
     return f"| {' | '.join(cells)} |\n"
 
@@ -58,6 +58,12 @@ def _login(preset: dict[str, Any]) -> str:
     help, signs = preset.get("username_help", ""), preset.get("username_separators", "")
     spellings = " or ".join(f"`you{sign}your.domain`" for sign in signs)
     return f"{help} For programs that stumble over the @ it is {spellings} as well." if signs else help
+
+
+def _inbox(preset: dict[str, Any]) -> str:
+    host = preset.get("inbox_host", "").replace("{rest}", "…")
+    login = ", the login without its domain" if preset.get("inbox_local_part") else ""
+    return f"`{host}` (IMAP{login})." if host else ""
 
 
 def _section(key: str, preset: dict[str, Any]) -> str:
@@ -79,6 +85,7 @@ def _section(key: str, preset: dict[str, Any]) -> str:
             "`smarthost_aliases`",
             None if preset.get("mailboxes", True) else "must name who gets root's mail: it only sends",
         ),
+        ("Mailbox", " ".join(filter(None, (_inbox(preset), preset.get("inbox_help"))))),
         ("Largest mail", _size(preset["size_limit"]) if "size_limit" in preset else None),
         ("Connections at once", preset["concurrency"]),
         ("Mails over one connection", preset.get("messages_per_connection")),
@@ -106,11 +113,19 @@ def page() -> str:
 
 def readme(before: str) -> str:
     """README, with the table of providers in its place."""
-    links: dict[str, list[str]] = {"Mailboxes": [], "Services": [], "Any other": [], "Not possible": []}
+    links: dict[str, list[str]] = {
+        "Mailboxes": [],
+        "Services": [],
+        "Any other": [],
+        "One's own": [],
+        "Not possible": [],
+    }
     for key, preset in provider_files.presets().items():
         link = f"[{key}](docs/providers.md#{key})"
         if "password_refused" in preset:
             links["Not possible"].append(f"{link}: {preset['password_refused']}")
+        elif "kind" not in preset and "auth" in preset:
+            links["One's own"].append(f"{link}, another host that sends for this one, with `smarthost_host`")
         elif "kind" not in preset:
             links["Any other"].append(f"{link}, with `smarthost_host`, `smarthost_port` and `smarthost_tls`")
         else:

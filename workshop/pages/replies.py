@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pprint
+from typing import Any
 
 from . import provider_files
 
@@ -22,10 +23,22 @@ REPLIES: tuple[dict[str, Any], ...] = (
 '''
 
 
+_MIDDLE = """\
+)
+
+# What a code tells where no sentence is known; the first that fits.
+CODES: tuple[dict[str, Any], ...] = (
+"""
+
+
+def _written(entries: list[dict[str, Any]]) -> str:
+    written = (pprint.pformat(entry, width=116, sort_dicts=False) for entry in entries)
+    return "".join(f"    {entry},\n".replace("\n ", "\n     ") for entry in written)
+
+
 def module() -> str:
     """The whole module."""
-    entries = (pprint.pformat(reply, width=116, sort_dicts=False) for reply in provider_files.replies())
-    return _HEAD + "".join(f"    {entry},\n".replace("\n ", "\n     ") for entry in entries) + ")\n"
+    return _HEAD + _written(provider_files.replies()) + _MIDDLE + _written(provider_files.codes()) + ")\n"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import os
 import re
@@ -18,10 +19,13 @@ from pathlib import Path
 import pytest
 import testinfra
 import yaml
+from testinfra.backend.base import CommandResult
+from testinfra.backend.podman import PodmanBackend
 from testinfra.host import Host
 
+from tests.loaded import Playbooks
 from workshop import lab
-from workshop.lab.host import exec, podman
+from workshop.lab.host import ENTER, exec, podman
 from workshop.lab.provider import Provider
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -37,6 +41,19 @@ _INVENTORY = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all
 _SETTINGS = yaml.safe_load((PROJECT / ".config/molecule/config.yml").read_text())["ansible"]["env"]
 
 
+# Molecule asks for colours where it has a terminal.
+ENVIRONMENT = {
+    **os.environ,
+    **{name: value.replace("${MOLECULE_PROJECT_DIRECTORY}", str(PROJECT)) for name, value in _SETTINGS.items()},
+    "ANSIBLE_FORCE_COLOR": "0",
+}
+
+
+@functools.cache
+def _playbooks() -> Playbooks:
+    return Playbooks(ENVIRONMENT)
+
+
 def _chosen() -> list[str]:
     """The hosts of the inventory that LIMIT leaves, as it does for Molecule."""
     limit = os.environ.get("LIMIT", "all")
@@ -44,6 +61,8 @@ def _chosen() -> list[str]:
 
 
 CHOSEN = _chosen()
+# The files of a job, where the scenario is split: workshop/checks/jobs.py.
+TESTS = os.environ.get("TESTS")
 # The oldest Postfix and the newest, for what differs between them.
 OLD_AND_NEW = pytest.mark.parametrize("name", dict.fromkeys((CHOSEN[0], CHOSEN[-1])), scope="module")
 # One host is enough for what does not depend on the version of Postfix.
@@ -56,6 +75,16 @@ proves = pytest.mark.proves
 PASSWORD = "q7w2e9r4t6y1u8i3"
 NEW_PASSWORD = "m3n5b7v9c1x2z4l6"
 MAIN_CF = "/etc/postfix/main.cf"
+
+
+def _run_by_the_lab(self: PodmanBackend, command: str, *arguments: str, **_options: object) -> CommandResult:
+    """Run what testinfra asks of a container in the lab's way, which costs a tenth of podman's."""
+    asked = self.get_command(command, *arguments)
+    done = exec(self.name, "/bin/sh", "-c", asked, check=False)
+    return self.result(done.returncode, self.encode(asked), done.stdout, done.stderr)
+
+
+PodmanBackend.run = _run_by_the_lab
 
 
 @pytest.fixture(scope="module", params=CHOSEN)
@@ -98,18 +127,18 @@ def run_site(
     inventories: Sequence[Path] = INVENTORIES,
 ) -> subprocess.CompletedProcess[str]:
     """Run the site.yml that people run, with the settings that Molecule runs it with."""
-    settings = {key: value.replace("${MOLECULE_PROJECT_DIRECTORY}", str(PROJECT)) for key, value in _SETTINGS.items()}
-    options = [*(f"--inventory={path}" for path in inventories), f"--limit={limit},localhost"]
+    options = [
+        *(f"--inventory={path}" for path in inventories),
+        f"--limit={limit},localhost",
+        *arguments,
+        str(playbook),
+    ]
+    if not environment:
+        return _playbooks().run(*options, cwd=PROJECT, timeout=300)
     return subprocess.run(
-        ["ansible-playbook", *options, *arguments, str(playbook)],
-        cwd=PROJECT,
-        # Molecule asks for colours where it has a terminal.
-        env={**os.environ, **settings, "ANSIBLE_FORCE_COLOR": "0", **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+        ["ansible-playbook", *options], cwd=PROJECT, env={**ENVIRONMENT, **environment},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
 
 
 def run(*arguments: str, limit: str = NAME, **variables: object) -> subprocess.CompletedProcess[str]:
@@ -239,7 +268,7 @@ class Counted:
     @contextmanager
     def flowing(self) -> Iterator[None]:
         """Hand in mail after mail for as long as something else goes on; 100 at least."""
-        command = ["podman", "exec", "--interactive", self.container, "python3", "-c", FLOW, self.tag]
+        command = [ENTER, self.container, "python3", "-c", FLOW, self.tag]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flow:
             try:
                 yield
@@ -347,6 +376,14 @@ _proved: dict[str, set[str]] = {}
 _failed: set[str | None] = set()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what other jobs have."""
+    if TESTS:
+        ours = [item for item in items if item.path.stem in TESTS.split(",")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+        items[:] = ours
+
+
 def _name(item: pytest.Item) -> str | None:
     """The host that a test is about; of some there is only one for all."""
     return item.callspec.params.get("name") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
@@ -359,6 +396,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     name, mark = _name(item), item.get_closest_marker("proves")
     if report.failed:
         _failed.add(name)
+        # At once; pytest gives the reason at the end.
+        item.config.get_terminal_writer().line(f"\n{report.when} FAILED: {item.nodeid}")
     elif mark and name and report.when == "call":
         _proved.setdefault(name, set()).add(mark.args[0])
         if mark.args[0] == "delivery":
@@ -371,6 +410,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_sessionfinish() -> None:
     """Leave a file for each host on which everything was proved and nothing failed."""
+    _playbooks().close()
     folder = lab.STATE / "proof"
     folder.mkdir(parents=True, exist_ok=True)
     for name in CHOSEN:

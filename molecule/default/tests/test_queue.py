@@ -119,6 +119,37 @@ def test_all_that_waits_arrives_once_as_whoever_delivers_it_may_send(
             assert (mail.sender == "alerts@casey.test") == (sender != "casey@fastmail.com")
 
 
+def test_what_is_on_its_way_during_a_change_leaves_as_whoever_may_send(host: Host, provider: Provider) -> None:
+    """Not only what was tried before: with its foreign sender the provider would refuse it for good."""
+    host.run_expect([0], "kill -STOP $(grep -ls '(qmgr)' /proc/[0-9]*/stat | cut -d/ -f3)")
+    host.run_expect([0], "printf 'Subject: way\\n\\nx' | /usr/sbin/sendmail -f visitor@elsewhere.test root")
+    deadline = time.monotonic() + 30
+    while '"queue_name": "incoming"' not in host.check_output("postqueue -j"):
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    changed(run(smarthost_rewrite="all"))
+    assert arrived(host, provider) == Counter({("way", "casey@fastmail.com"): 1})
+
+
+@pytest.mark.parametrize("display", ["Vi Sitor <visitor@elsewhere.test>", "visitor@elsewhere.test"])
+def test_a_foreign_mail_waits_as_nothing_that_the_next_account_would_refuse(
+    host: Host, provider: Provider, display: str
+) -> None:
+    changed(run(smarthost_rewrite="all"))
+    provider.set_password("z9z9z9z9z9z9z9z9")
+    text = f"Subject: all\\nFrom: {display}\\nReply-To: visitor@elsewhere.test\\n\\nx"
+    host.run_expect([0], f"printf '{text}' | /usr/sbin/sendmail -f visitor@elsewhere.test root")
+    while '"delay_reason"' not in host.check_output("postqueue -j"):
+        time.sleep(0.3)
+    provider.set_password(PASSWORD)
+    changed(run(smarthost_rewrite="local"))
+    host.run_expect([0], "postqueue -f")
+    assert arrived(host, provider) == Counter({("all", "casey@fastmail.com"): 1})
+    [mail] = provider.mails()
+    assert mail["From"].addresses[0].addr_spec == "casey@fastmail.com"
+    assert mail["Reply-To"] == "visitor@elsewhere.test"
+
+
 # Stands in for the program that lists the queue, and ends the run that asks.
 FATAL = "#!/bin/sh\nkill -9 $PPID\n"
 

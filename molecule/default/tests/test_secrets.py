@@ -15,7 +15,7 @@ import testinfra
 from conftest import LAB, NAME, changed, run, run_site, said
 from testinfra.host import Host
 
-from workshop.lab.host import exec
+from workshop.lab.host import ENTER, exec
 from workshop.lab.provider import ACCOUNT, Provider
 
 CONTAINER = f"{LAB}-{NAME}"
@@ -109,7 +109,7 @@ class Sampler:
 def sampled(here: Path) -> Iterator[set[str]]:
     """Sample the host and the processes and files of this side; filled at the end."""
     seen: set[str] = set()
-    host = ("podman", "exec", "--interactive", CONTAINER, "python3", "-c", SAMPLER, "all")
+    host = (str(ENTER), CONTAINER, "python3", "-c", SAMPLER, "all")
     samplers = [
         Sampler(*host, "/tmp", "/run", "/root", "/etc/postfix", "/var/tmp", "/dev/shm"),
         Sampler("python3", "-c", SAMPLER, str(os.getpid()), str(here)),

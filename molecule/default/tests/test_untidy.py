@@ -17,6 +17,7 @@ pytestmark = pytest.mark.parametrize("name", UNTIDY, scope="module")
         ("cron", ACCOUNT, ACCOUNT),
         ("ups", ACCOUNT, ACCOUNT),
         ("friend", ACCOUNT, "friend@elsewhere.test"),
+        ("earlier", ACCOUNT, ACCOUNT),
         ("bounce", "", ACCOUNT),
     ],
 )

@@ -348,9 +348,15 @@ def _ask_postfix(host: Host, before: Before, values: Mapping[str, str], users: I
             before.aliases.setdefault(key, found)
 
 
+def keys(host: Host, spelled: str) -> list[str] | None:
+    """The keys of a table; None where it cannot be listed."""
+    kind = spelled.removeprefix("proxy:").partition(":")[0]
+    return list(_table(host, spelled, [], alias=False)) if kind in _LISTED else None
+
+
 def _table(host: Host, spelled: str, keys: list[str], alias: bool) -> dict[str, list[str]]:
     """What a table says: all of it, or of the keys."""
-    spelled = spelled[len("proxy:") :] if spelled.startswith("proxy:") else spelled
+    spelled = spelled.removeprefix("proxy:")
     kind, _colon, path = spelled.rpartition(":") if spelled.startswith("/") else spelled.partition(":")
     if kind in ("", *_LISTED):
         code, out, _err = host.command("postalias" if alias else "postmap", "-s", spelled)

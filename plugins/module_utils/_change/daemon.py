@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
-from ansible_collections.homelab.mail.plugins.module_utils._program import services
+from ansible_collections.homelab.mail.plugins.module_utils._program import services, system
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
@@ -30,6 +30,12 @@ def take(host: Host, restart: bool) -> None:
     else:
         _reload(host)
     _wait_for_greeting(host, mark)
+
+
+def stop(host: Host) -> None:
+    """Stop Postfix until it is started."""
+    _await_deliveries(host)
+    host.manager.stop()
 
 
 def start(host: Host) -> None:
@@ -95,7 +101,7 @@ def _wait_for_greeting(host: Host, mark: services.Mark) -> None:
     begun = time.monotonic()
     reason = ""
     while time.monotonic() < begun + GREETING_SECONDS:
-        for address in _listening_addresses(host):
+        for address in system.addresses(host.value("inet_interfaces")):
             try:
                 with socket.create_connection((address, 25), timeout=5) as connection:
                     greeting = connection.recv(512)
@@ -110,14 +116,6 @@ def _wait_for_greeting(host: Host, mark: services.Mark) -> None:
             break
         time.sleep(0.2)
     raise Refused(f"Postfix does not answer ({reason}). {_last_words(host, mark)}".rstrip())
-
-
-def _listening_addresses(host: Host) -> list[str]:
-    """Where this Postfix answers; loopback unless it was given other addresses alone."""
-    interfaces = host.value("inet_interfaces")
-    named = re.findall(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*", interfaces)
-    everywhere = re.search(r"\b(all|loopback-only|localhost)\b", interfaces) or not named
-    return ["127.0.0.1", "::1"] if everywhere else named
 
 
 def _last_words(host: Host, mark: services.Mark) -> str:

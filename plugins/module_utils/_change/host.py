@@ -6,15 +6,16 @@ Reads only. Runs on the managed host; what changes it goes by this.
 from __future__ import annotations
 
 import glob
+import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import installation, master
+from ansible_collections.homelab.mail.plugins.module_utils._change import master, surroundings, waiting
 from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services, system
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ QUEUE = "/var/spool/postfix"
 # Where master writes its process number, below that.
 MASTER = "pid/master.pid"
 EVERYWHERE = (("0.0.0.0", 25), ("::", 25))
+# How the host was found, in the folder `original`.
+RECORD = "found.json"
 
 
 class Found(NamedTuple):
@@ -107,6 +110,13 @@ class Host:
         """The folder of tables that main.cf names; None where it is not the role's."""
         return configuration.slot_in_use(self.read(self.main_cf), self.directory)
 
+    def earlier_senders(self) -> list[str]:
+        """Public senders of mail that waited when the role took the host over, or that waits now if it has not yet."""
+        if self.slot():
+            found: dict[str, list[str]] = json.loads(self.read(os.path.join(self.original, RECORD)) or "{}")
+            return found.get("senders", [])
+        return waiting.senders(self) if self.installed and self.read(self.main_cf) else []
+
     def seals(self, key: str) -> dict[str, str]:
         """Path -> seal of main.cf, of the tables in use and of all that lies beside them.
 
@@ -117,13 +127,17 @@ class Host:
         folders = [self.folder, self.original, *([tables] if slot else [])]
         beside = [os.path.join(folder, name) for folder in folders for name in self.names(folder)]
         read = {self.main_cf, *(path for path in beside if tables and os.path.dirname(path) == tables)}
+        paths = [self.main_cf, self.folder, *beside]
+        return self._sealed(key, paths, lambda path: self._content(path) if path in read else None)
+
+    def _sealed(self, key: str, paths: Iterable[str], content: Callable[[str], str | None]) -> dict[str, str]:
         sealed = {}
-        for path in [self.main_cf, self.folder, *beside]:
+        for path in paths:
             try:
                 status = os.lstat(path)
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            text = self._content(path) if path in read and stat.S_ISREG(status.st_mode) else None
+            text = content(path) if stat.S_ISREG(status.st_mode) else None
             sealed[path] = configuration.seal(key, status.st_mode, status.st_uid, status.st_gid, text)
         return sealed
 
@@ -136,6 +150,11 @@ class Host:
         code, out, _err = self.command("postmap", "-s", f"{map_type}:{name}")
         return configuration.compiled_text(out) if code == 0 else None
 
+    def program(self, key: str) -> dict[str, str]:
+        """Path -> seal of each file of the program that is there."""
+        within = [os.path.join(folder, name) for folder, _, names in os.walk(services.LIBRARY) for name in names]
+        return self._sealed(key, [services.LAUNCHER, *(path for path in within if path.endswith(".py"))], self.read)
+
     def services_there(self) -> set[str]:
         """The services that master.cf has."""
         # Not by postconf, which says nothing of it while main.cf is broken.
@@ -147,11 +166,14 @@ class Host:
 
     # --- what runs ------------------------------------------------------------------------------
 
-    def look(self, main_cf: str) -> Found:
-        """How it is; main_cf, which says where mail waits, is the one in place or the one to come."""
+    def look(self, main_cf: str, program: Mapping[str, tuple[str, int]]) -> Found:
+        """How it is; main_cf, which says where mail waits, is the one in place or the one to come.
+
+        `program` is what of the program is compared: path -> text and mode.
+        """
         outdated = {
             path: (text, mode)
-            for path, (text, mode) in {**installation.files(), **self.job_files(main_cf)}.items()
+            for path, (text, mode) in {**program, **self.job_files(main_cf)}.items()
             if self.read(path) != text or not self.is_owned(path, mode)
         }
         wanted, running = self.jobs(main_cf), self.running()
@@ -249,7 +271,8 @@ class Host:
 def observe(host: Host, key: str) -> dict[str, Any]:
     """All that says whether there is anything to do, for `configuration.is_in_place` on the controller."""
     main_cf, slot = host.read(host.main_cf), host.slot()
-    found = host.look(main_cf)
+    # The controller compares the program, so that it need not be sent.
+    found = host.look(main_cf, {})
     # Of a configuration that is not ours, nobody asks.
     listed = host.listed() if slot else ""
     return {
@@ -257,6 +280,8 @@ def observe(host: Host, key: str) -> dict[str, Any]:
         "against": master.against(listed, main_cf),
         "advice": master.advice(listed, main_cf),
         "files": host.seals(key),
+        "program": host.program(key),
+        "interpreter": surroundings.interpreter(),
         "services": sorted(host.services_there()),
         "to_do": [*found.actions(), *found.postfix()],
     }

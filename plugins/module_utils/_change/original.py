@@ -1,7 +1,7 @@
 """What was found on a host before the role, kept as one record, and given back. Runs on the managed host.
 
-The record lies beside the role's tables: main.cf, its password tables, and in `found.json` how Postfix ran, what the
-role has installed and what it has added to master.cf.
+The record lies beside the role's tables: main.cf, its password tables, and in `found.json` how Postfix ran and what
+the role has added to master.cf. What it has installed is noted in another file, before that (`packages.py`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import daemon, errors, installation, waiting
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
+from ansible_collections.homelab.mail.plugins.module_utils._change.packages import Packages
 from ansible_collections.homelab.mail.plugins.module_utils._program import files, watch
 
 if TYPE_CHECKING:
@@ -42,33 +42,46 @@ class Original:
         """The main.cf from before."""
         return self.host.read(os.path.join(self.folder, "main.cf"))
 
-    def keep(self, plan: Plan, installed: Sequence[str]) -> None:
-        """Keep what was here before the role, once."""
-        ours = configuration.slot_in_use(plan.before, self.host.directory) is not None
-        if not plan.before or ours or os.path.exists(self._path):
+    def keep(self, plan: Plan, installed: bool) -> None:
+        """Keep what was here before the role, unless main.cf is the role's already.
+
+        A record from before is of a run that has failed, or was given up: it does not say what is here now.
+        """
+        if plan.kept or not plan.before:
             return
+        packages = Packages(self.host)
+        noted = self.host.read(packages.path) if installed or plan.fresh else ""
         # Whole or not at all: absent would trust half of it.
-        for path in (self.folder, self._new):
-            shutil.rmtree(path, ignore_errors=True)
+        files.remove(self._new)
         files.own_folder(self._new, 0o700)
+        if noted:
+            files.write(os.path.join(self._new, os.path.basename(packages.path)), noted, 0o600)
         found = {
             "running": plan.found.running,
             "enabled": self.host.manager.enabled() and not plan.fresh,
-            "installed": list(installed) or (["postfix"] if plan.fresh else []),
             "mode": os.stat(self.host.main_cf).st_mode & 0o7777,
             "password_tables": [],
+            "senders": waiting.senders(self.host),
         }
         files.write(os.path.join(self._new, "main.cf"), plan.before, 0o600)
         files.write(os.path.join(self._new, "found.json"), json.dumps(found), 0o600)
+        files.remove(self.folder)
         os.rename(self._new, self.folder)
         files.sync(self.host.folder)
 
     def forget(self) -> None:
-        """Remove the record, of a change that did not come to pass; and the role's folder, if nothing else is in it."""
-        for path in (self.folder, self._new):
-            files.remove(path)
-        with suppress(OSError):
-            os.rmdir(self.host.folder)
+        """Remove the record, of a change that did not come to pass; and the role's folder, if nothing else is in it.
+
+        What was installed for it is still to be undone.
+        """
+        packages = Packages(self.host).path
+        files.remove(self._new)
+        for name in self.host.names(self.folder):
+            if os.path.join(self.folder, name) != packages:
+                files.remove(os.path.join(self.folder, name))
+        for folder in (self.folder, self.host.folder):
+            with suppress(OSError):
+                os.rmdir(folder)
 
     def add_services(self, names: Iterable[str]) -> None:
         """Note what the role adds to master.cf."""
@@ -152,7 +165,7 @@ class Original:
             text = self.host.read(os.path.join(self.folder, f"password_table_{number}"))
             files.write(table["path"], text, table["mode"])
             for spelled in self._spelled(maps, table["path"]) if table["compiled"] else []:
-                self.host.command("postmap", spelled)
+                self.host.command("postmap", spelled, check=False)
             if not table.get("text", True):
                 os.unlink(table["path"])
 
@@ -174,61 +187,69 @@ def sweep(host: Host) -> None:
 
 def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
     """The host as it was found; raises Refused with everything as it is."""
-    original = Original(host)
-    found = original.found()
-    if not found:
-        if host.slot():
-            raise Refused(
-                f"what this host had before is not in {original.folder} any more, so it cannot be given back. "
-                f"Write a main.cf of your own, or remove Postfix; then remove {host.folder}, which has the password."
-            )
-        # A run that was killed before main.cf named its tables, or after they had served, leaves a password behind.
-        left = os.path.lexists(host.folder)
-        if not host.module.check_mode:
-            files.remove(host.folder)
-        return {"changed": left, "actions": ["removed what a run had left"] if left else [], "installed": []}
-    waits = waiting.count(host)
+    original, packages = Original(host), Packages(host)
+    found, record, main_cf = original.found(), packages.record(), host.read(host.main_cf)
+    ours = host.slot() is not None
+    if ours and not found:
+        raise Refused(
+            f"what this host had before is not in {original.folder} any more, so it cannot be given back. "
+            f"Write a main.cf of your own, or remove Postfix; then remove {host.folder}, which has the password."
+        )
+    if not ours and main_cf not in ("", original.main_cf()) and not configuration.serves_nobody(main_cf):
+        # A person has configured Postfix since; the record is of another time.
+        found, record = {}, {}
+    waits = waiting.count(host) if found else 0
     if waits and not abandon_queue:
         raise Refused(
             f"{waits} mails wait in the queue, and the configuration from before may not be able to send them. "
             "See mailq for why they wait, or set smarthost_abandon_queue: true to leave them there."
         )
-    diff = {
-        "before_header": host.main_cf,
-        "after_header": host.main_cf,
-        "before": configuration.hide_logins(host.read(host.main_cf)),
-        "after": configuration.hide_logins(original.main_cf()),
-    }
-    if not host.module.check_mode:
-        _put_back(host, original, found)
-    return {
-        "changed": True,
-        "actions": ["gave back the configuration from before"],
-        "installed": found["installed"],
-        "diff": [diff],
-    }
+    actions, diff = [], []
+    if found:
+        actions.append("gave back the configuration from before")
+        before, after = (configuration.hide_logins(text) for text in (host.read(host.main_cf), original.main_cf()))
+        diff = [{"before_header": host.main_cf, "after_header": host.main_cf, "before": before, "after": after}]
+    elif os.path.lexists(host.folder) or host.jobs_left():
+        # Of a run that was killed before main.cf named its tables, or after they had served: with a password.
+        actions.append("removed what a run had left")
+    if record:
+        actions.append(f"removed {', '.join(record['installed'])}")
+        actions += [f"installed {name} again" for name in record["removed"]]
+    if actions and not host.module.check_mode:
+        _put_back(host, original, found, record)
+    return {"changed": bool(actions), "actions": actions, "diff": diff}
 
 
-def _put_back(host: Host, original: Original, found: dict[str, Any]) -> None:
+def _put_back(host: Host, original: Original, found: dict[str, Any], record: dict[str, Any]) -> None:
     metrics = watch.textfile(host.read(host.table(host.slot(), configuration.WATCH)))
-    original.put_secrets_back()
-    files.replace(host.main_cf, original.main_cf(), found["mode"])
+    if found:
+        original.put_secrets_back()
+        files.replace(host.main_cf, original.main_cf(), found["mode"])
     with errors.made_up_for_by_the_next_run():
         sweep(host)
         remove_services(host, found.get("services", []))
-        if not found["enabled"]:
+        if found and host.installed and not found["enabled"]:
             host.manager.disable()
         installation.end(host.manager, host.jobs_left())
         files.remove(metrics)
         installation.remove()
         try:
-            if found["running"]:
-                daemon.start(host)
-            else:
-                host.manager.stop()
-        except Refused as reason:
-            raise Failed(f"The host has its configuration from before again, but {reason}") from reason
+            if found and host.installed:
+                _run_as_before(host, found["running"])
         finally:
+            for sentence in Packages(host).give_back(record).values() if record else []:
+                host.module.warn(sentence)
             # Last of all: a run that is killed before finds in it what is to be done. And at once, not file by file.
-            os.rename(original.folder, original.folder + ".gone")
+            if os.path.lexists(original.folder):
+                os.rename(original.folder, original.folder + ".gone")
             files.remove(host.folder)
+
+
+def _run_as_before(host: Host, running: bool) -> None:
+    try:
+        if running:
+            daemon.start(host)
+        else:
+            host.manager.stop()
+    except Refused as reason:
+        raise Failed(f"The host has its configuration from before again, but {reason}") from reason

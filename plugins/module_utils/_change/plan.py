@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import aliases
+from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, installation, mailserver
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.host import Found, Host
 from ansible_collections.homelab.mail.plugins.module_utils._program import services, watch
@@ -36,7 +36,7 @@ class Wanted:
     take_over: bool = False
     own_names: Sequence[str] = ()
     aliases: Mapping[str, list[str]] = field(default_factory=dict)
-    installed: Sequence[str] = ()
+    installed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def texts(self) -> dict[str, str]:
@@ -63,7 +63,7 @@ class Seen:
     found: Found
     #: Nobody wrote this main.cf: the role has installed Postfix, in this run or in one that was refused.
     fresh: bool = False
-    #: Whether what was there before the role is kept already.
+    #: Whether this main.cf is the role's, so that what was there before is kept already.
     kept: bool = False
     stale_chroot: bool = False
     #: What says that this host cannot start Postfix at boot, and whether something can run now and then.
@@ -71,6 +71,8 @@ class Seen:
     timers: bool = True
     #: Who gets the mail of local users; None where the role decides on it already.
     recipients: aliases.Before | None = None
+    #: What says that this is a real mail server.
+    signs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def report(plan: Plan, tried: Iterable[str] = ()) -> Report:
     warnings = [plan.not_at_boot, plan.untended]
     if plan.dropped:
         warnings.append(
-            f"Taking over the Postfix of this host: {', '.join(plan.dropped)} will no longer be set. "
+            f"Taking over the Postfix of this host{'' if plan.found.running else ', which does not run until now'}: "
+            f"{', '.join(plan.dropped)} will no longer be set. "
             "What you need of it goes into smarthost_parameters; smarthost_state: absent gives all of it back."
         )
     return Report(actions, list(plan.diff), [sentence for sentence in warnings if sentence])
@@ -203,15 +206,10 @@ def _anew(want: Wanted, seen: Seen, old: str | None) -> dict[str, list[str]]:
 
 def _dropped(want: Wanted, seen: Seen) -> list[str]:
     """What taking a host over drops; refused where mail is received there for others."""
-    values = configuration.parse_main_cf(seen.main_cf)
-    reasons = configuration.signs_of_a_mail_server(values, list(want.own_names))
-    if reasons and not want.take_over:
-        raise Refused(
-            f"this host is a mail server: {'; '.join(reasons)}. As a smart host it would receive none of that mail. "
-            "If that is meant, set smarthost_take_over: true."
-        )
+    if seen.signs and not want.take_over:
+        raise Refused(mailserver.refusal(seen.signs))
     new = configuration.parse_main_cf(want.main_cf)
-    return [name for name in values if name not in new]
+    return [name for name in configuration.parse_main_cf(seen.main_cf) if name not in new]
 
 
 def _elsewhere(want: Wanted, seen: Seen) -> str:
@@ -258,19 +256,23 @@ def look(host: Host, want: Wanted) -> Seen:
     names = {*want.texts, configuration.WATCH} if slot else set()
     fresh = "postfix" in want.installed or configuration.serves_nobody(main_cf)
     asks_postfix = host.installed and bool(main_cf) and not fresh
+    own_names = list(want.own_names)
+    recipients = None if slot else aliases.look(host, own_names, asks_postfix)
     return Seen(
         directory=host.directory,
         main_cf=main_cf,
         wrong=wrong,
         texts={name: host.read(host.table(slot, name)) for name in names},
         services=host.services_there() if host.installed else (),
-        found=host.look(want.main_cf),
+        found=host.look(want.main_cf, installation.files()),
         fresh=fresh,
-        kept=os.path.exists(host.original),
+        # Not by the record: it may be from a first run that failed, and the host a mail server by now.
+        kept=slot is not None,
         stale_chroot=bool(wrong) and host.has_stale_chroot(),
         note=host.manager.note,
         timers=bool(host.job_files(want.main_cf)),
-        recipients=None if slot else aliases.look(host, list(want.own_names), asks_postfix),
+        recipients=recipients,
+        signs=mailserver.look(host, own_names, recipients) if recipients and asks_postfix else (),
     )
 
 

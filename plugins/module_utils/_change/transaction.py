@@ -45,7 +45,7 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
         if plan.wrong:
             undo.callback(_remove_tables, host, plan.slot)
             _write_tables(host, wanted, plan.slot)
-            Original(host).keep(plan, wanted.installed)
+            Original(host).keep(plan, bool(wanted.installed))
         if plan.wrong or plan.missing:
             undo.callback(files.remove, unfinished)
             files.write(unfinished, "", 0o600)
@@ -60,11 +60,13 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
         if plan.wrong:
             undo.callback(_take_back, host)
             files.replace(host.main_cf, plan.main_cf)
-            # Before Postfix offers it, which it may do as soon as it starts. Daemons with the old configuration are not
-            # woken for that.
-            waiting.requeue(host, plan.slot, plan.requeue)
+        stops = bool(plan.wrong and any(plan.requeue.values()) and waiting.count(host))
+        if stops:
+            # Nothing may be on its way with what is looked up anew.
+            daemon.stop(host)
+            waiting.requeue(host, plan.slot, plan.requeue, waiting.QUEUES)
         if plan.runs_anew:
-            daemon.take(host, plan.restart)
+            daemon.take(host, plan.restart or stops)
         undo.pop_all()
     with errors.made_up_for_by_the_next_run():
         _follow_up(host, plan)
@@ -159,11 +161,10 @@ def _add_services(host: Host, missing: Mapping[str, str]) -> None:
 
 def _follow_up(host: Host, plan: Plan) -> None:
     """What the change is for, and what belongs to it."""
-    if plan.wrong:
+    if plan.wrong and any(plan.requeue.values()):
         # What a daemon that still went by the old configuration has queued meanwhile.
         waiting.requeue(host, plan.slot, plan.requeue)
-        if any(plan.requeue.values()):
-            waiting.wake(host)
+        waiting.wake(host)
     if plan.new_login:
         # What the old login kept waiting need not wait any longer.
         waiting.send(host)

@@ -129,11 +129,11 @@ def _try_provider(host: Host, wanted: Wanted, obstacle: str | None, tries_login:
         # The provider has the last word before anything is changed.
         outcome = login.try_login(account)
         if outcome.verdict == login.ACCEPTED:
-            return ["logged in at the provider"]
+            return ["logged in at the provider" if account["username"] else "asked the relay whether it takes mail"]
     else:
         outcome = login.reach(account)
         if outcome.verdict == login.ACCEPTED:
-            known = diagnosis.explain(obstacle, account["provider"])
+            known = diagnosis.meaning(obstacle, account["provider"])
             meaning = f"{known.cause} {known.remedy}" if known else ""
             raise Refused(route.refusal(obstacle, meaning, account, _without_sni(host, wanted)))
     if outcome.verdict == login.REFUSED or account["required"]:

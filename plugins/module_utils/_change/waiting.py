@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from ansible_collections.homelab.mail.plugins.module_utils import addresses
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
 
 
+# Where mail is that Postfix is to deliver, the usual one first. What is on hold stays so.
+QUEUES = ("deferred", "incoming", "active")
+
+
 def count(host: Host) -> int:
-    """How many mails wait."""
-    return len(host.command("postqueue", "-j")[1].splitlines())
+    """How many mails wait; none where Postfix was removed."""
+    return len(host.command("postqueue", "-j", check=False)[1].splitlines())
+
+
+def senders(host: Host) -> list[str]:
+    """The public addresses that mail in the queue is from."""
+    _code, queue, _err = host.command("postqueue", "-j")
+    found = {json.loads(line)["sender"].lower() for line in queue.splitlines()}
+    # Others than the usual ones are no address that a provider has accepted before.
+    usual = (sender for sender in found if re.fullmatch(r"[a-z0-9._+=-]+@[a-z0-9.-]+", sender))
+    return sorted(sender for sender in usual if not addresses.is_private_domain(addresses.domain_of(sender)))
 
 
 def send(host: Host) -> None:
@@ -20,16 +36,17 @@ def send(host: Host) -> None:
     host.command("postqueue", "-f")
 
 
-def requeue(host: Host, slot: str, anew: Mapping[str, Sequence[str]]) -> None:
+def requeue(host: Host, slot: str, anew: Mapping[str, Sequence[str]], queues: Sequence[str] = QUEUES[:1]) -> None:
     """Let mail be queued anew that waits with a public sender of this host: offered with that, it would be lost.
 
     It is queued when Postfix looks for it, once a minute, or is told to (`wake`): by the configuration of that moment.
-    `anew` is what of a mail is looked up (`sender` or `recipients`) -> the tables of this folder that it is in.
+    `anew` is what of a mail is looked up (`sender` or `recipients`) -> the tables of this folder that it is in. Queues
+    other than the first may be named only while Postfix is stopped.
     """
     if not any(anew.values()):
         return
     _code, queue, _err = host.command("postqueue", "-j")
-    waiting = [mail for mail in map(json.loads, queue.splitlines()) if mail["queue_name"] == "deferred"]
+    waiting = [mail for mail in map(json.loads, queue.splitlines()) if mail["queue_name"] in queues]
     ids = set()
     for what, tables in anew.items():
         found: dict[str, list[str]] = {}
@@ -46,7 +63,7 @@ def requeue(host: Host, slot: str, anew: Mapping[str, Sequence[str]]) -> None:
             for line in out.splitlines():
                 ids.update(found.get(line.split("\t")[0], []))
     if ids:
-        host.command("postsuper", "-r", "-", "deferred", text="".join(f"{name}\n" for name in sorted(ids)))
+        host.command("postsuper", "-r", "-", *queues, text="".join(f"{name}\n" for name in sorted(ids)))
 
 
 def wake(host: Host) -> None:

@@ -8,10 +8,12 @@ this is how they are matched:
 - Case, white space and line breaks do not count, nor do the codes that begin each line of a reply.
 - The sentence that asks for the most text wins, so a longer one is an exception to a shorter one.
 - Where two ask for as much, the entry of the provider in question wins, then the one for everybody.
+- Where no sentence is known, the code alone gives a meaning, which says so: nothing is decided by it.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -30,6 +32,8 @@ KINDS = (
     "configuration",  # Postfix on this host
     "temporary",  # passes by itself
     "account",  # the state of the account at the provider
+    "recipient",  # the address written to, or its mailbox
+    "content",  # what is in the mail: spam, a virus, a header
 )
 
 
@@ -48,6 +52,8 @@ class Entry(NamedTuple):
     says: tuple[str, ...] = ()
     # Sentences that others say as well: they mean this only from one of `providers`.
     says_there: tuple[str, ...] = ()
+    # The code, where nothing else tells of it.
+    code: str = ""
 
 
 TABLE = tuple(Entry(**reply) for reply in replies.REPLIES)
@@ -58,6 +64,9 @@ _OWN, _ANYBODY, _FOREIGN = 3, 2, 1
 
 # What Postfix puts around the real reason. It counts only where there is nothing known inside.
 _FRAMES = re.compile(r"delivery temporarily suspended:?|sasl authentication failed; server \S+ said:")
+# The code of a reply, and the enhanced one (RFC 3463).
+_BASIC = re.compile(r"(?:^|said: |to me: )([45]\d\d)(?![\w.])")
+_ENHANCED = re.compile(r"(?<![\d.])[45]\.[0-7]\.\d{1,3}(?![\d.])")
 # The codes at the beginning of each line of a reply; Postfix and Python join the lines.
 _CODES = re.compile(r"(?<!\S)(?:[245]\d\d[- ](?:[245]\.\d{1,3}\.\d{1,3}(?!\S))?|[245]\.\d{1,3}\.\d{1,3}(?!\S))")
 
@@ -104,7 +113,10 @@ def _index(table: Iterable[Entry]) -> tuple[_Sentence, ...]:
     return tuple(sorted(sentences_, key=lambda sentence_: -sentence_.length))
 
 
-_SENTENCES = _index(TABLE)
+@functools.cache
+def _sentences() -> tuple[_Sentence, ...]:
+    """The whole table by sentence, made when something is to be explained, which is seldom."""
+    return _index(TABLE)
 
 
 def _standing(entry: Entry, everywhere: bool, provider: str | None) -> int:
@@ -131,9 +143,29 @@ def _match(plain: str, provider: str | None, sentences: Iterable[_Sentence]) -> 
     return best
 
 
-def _find(text: str, provider: str | None, sentences: tuple[_Sentence, ...] = _SENTENCES) -> Entry | None:
-    plain = _plain(text)
+def _find(text: str, provider: str | None, sentences: tuple[_Sentence, ...] = ()) -> Entry | None:
+    plain, sentences = _plain(text), sentences or _sentences()
     return _match(_unframed(plain), provider, sentences) or _match(plain, provider, sentences)
+
+
+def by_code(text: str) -> Entry | None:
+    """What the code of a reply tells by itself; None if there is none that tells anything."""
+    basic, enhanced = _BASIC.search(text), _ENHANCED.search(text)
+    # Postfix goes by the first digit of the basic one, so an enhanced one that contradicts it is wrong.
+    found = [enhanced[0]] if enhanced and (not basic or basic[1][0] == enhanced[0][0]) else []
+    found += [basic[1]] if basic else []
+    for meaning in replies.CODES:
+        for number, _space, command in (wanted.partition(" ") for wanted in meaning["codes"]):
+            for code in found:
+                if code.startswith(number) and command in text:
+                    only = f"Only the code {code} says so: the words of the reply are not known here."
+                    return Entry("", meaning["kind"], f"{meaning['cause']} {only}", meaning["remedy"], code=code)
+    return None
+
+
+def meaning(text: str, provider: str | None = None) -> Entry | None:
+    """What a reply or a log line means, at least by its code."""
+    return explain(text, provider) or by_code(text)
 
 
 def explain(text: str, provider: str | None = None) -> Entry | None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis
+from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, system
 
 # Mail that waits for longer than this is a fault; Postfix tries again after five minutes first.
 STUCK_SECONDS = 900
@@ -24,21 +24,6 @@ NO_RELAY = "Postfix has no relayhost: this host is not configured as a smart hos
 START_IT = "Start Postfix, or run the playbook again."
 SEND_AGAIN = "Postfix does not try it again: send anew what still matters."
 DIGIT = re.compile(r"\d")
-# Where no sentence is known, the enhanced code (RFC 3463) still tells the kind.
-CODES = (
-    (r"4\.", "The server puts the mail off for now.", "Wait: Postfix tries again by itself."),
-    (r"5\.1\.[078]$", "The server refuses the sender.", "Check smarthost_from and smarthost_generic."),
-    (r"5\.1\.", "The server refuses the recipient.", "Check the address: in smarthost_aliases, or in the program."),
-    (r"5\.2\.", "The recipient's mailbox does not take it: it is full, switched off or closed to this mail.",
-     "Look after that mailbox, or send to another one."),
-    (r"5\.3\.4$", "The mail is larger than the server takes.", "Send less in one mail."),
-    (r"5\.3\.", "The server cannot take such a mail.", "Ask the provider with the words of the reply."),
-    (r"5\.4\.", "The server knows no way to the recipient.", "Check the part of the address after the @."),
-    (r"5\.6\.", "The server does not take what is in the mail.", "Look at what the program sends."),
-    (r"5\.7\.", "The provider's rules forbid it.",
-     "Check smarthost_from, and in the account at the provider what it may send as and to."),
-)  # fmt: skip
-_ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 # What a server says of the recipient: that it, or its domain, does not exist.
 _RECIPIENT_CODES = ("5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10")
 _NO_WAY_CODES = ("5.4.1", "5.4.4")
@@ -47,16 +32,15 @@ _NO_SUCH_MAILBOX = re.compile(r"said: 55[013][ -].*\(in reply to RCPT TO command
 
 
 def explained(text: str, provider: str | None) -> dict[str, str]:
-    """The meaning of a reply or a line of the log, at least by its code; nothing where that has none."""
-    failure = diagnosis.explain(text, provider)
-    if failure:
-        return {
-            "key": failure.key, "kind": failure.kind, "cause": failure.cause, "remedy": failure.remedy,
-            "link": failure.link,
-        }  # fmt: skip
-    code = _ENHANCED.search(text)
-    found = [(cause, remedy) for pattern, cause, remedy in CODES if code and re.match(pattern, code.group(1))]
-    return {"cause": found[0][0], "remedy": found[0][1]} if found else {}
+    """The meaning of a reply or a line of the log; with a code if only this tells it."""
+    known = diagnosis.meaning(text, provider)
+    names = ("key", "kind", "cause", "remedy", "link", "code")
+    return {name: getattr(known, name) for name in names if known and getattr(known, name)}
+
+
+def _lasts(item: Mapping[str, Any]) -> bool:
+    """Whether the words of a reply say that waiting does not help; a code alone says too little for that."""
+    return item.get("kind") in LASTING and not item.get("code")
 
 
 def shape(reason: str) -> str:
@@ -97,7 +81,7 @@ def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: s
 def _is_about_the_recipient(mail: Mapping[str, Any], provider: str | None) -> bool:
     """Whether a mail was refused because its recipient does not exist, and the next one will not be."""
     said, dsn = mail["said"], mail["dsn"]
-    if mail["status"] != "bounced" or explained(said, provider).get("kind") in LASTING:
+    if mail["status"] != "bounced" or _lasts(explained(said, provider)):
         return False
     answered = "(in reply to " in said
     if answered and not re.search(r"\(in reply to (RCPT TO|DATA|end of DATA) command\)", said):
@@ -133,10 +117,10 @@ def _ended(text: str) -> str:
 def _when(group: Mapping[str, Any], now: float) -> str:
     if group["last"] is None:
         return ""
-    last = f"{span(max(0, now - group['last']))} ago"
+    last = f"{system.span(max(0, now - group['last']))} ago"
     if group["messages"] == 1 or group["first"] is None:
         return f" {last}"
-    return f", the first {span(max(0, now - group['first']))} ago, the last {last}"
+    return f", the first {system.span(max(0, now - group['first']))} ago, the last {last}"
 
 
 # --- what is wrong ----------------------------------------------------------------------------------
@@ -153,8 +137,8 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
     wrong += _not_handed_in(found["not_handed_in"], found["time"])
     waiting = found["queue"]
     if waiting["oldest_seconds"] > stuck_seconds:
-        wrong.append(f"Mail has waited for {span(waiting['oldest_seconds'])}.")
-    wrong += [item["cause"] for item in waiting["reasons"] if item.get("kind") in LASTING][:1]
+        wrong.append(f"Mail has waited for {system.span(waiting['oldest_seconds'])}.")
+    wrong += [item["cause"] for item in waiting["reasons"] if _lasts(item)][:1]
     if found["unreached"]:
         wrong.append(found["unreached"])
     return wrong + [_loss(group, found["time"]) for group in found["losses"]]
@@ -165,7 +149,7 @@ def _not_handed_in(lines: list[dict[str, Any]], now: float) -> list[str]:
     if not lines:
         return []
     last = lines[0]
-    when = f" {span(max(0, now - last['time']))} ago" if last["time"] else ""
+    when = f" {system.span(max(0, now - last['time']))} ago" if last["time"] else ""
     remedy = (
         "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges."
         if "denied" in last["said"]
@@ -179,20 +163,3 @@ def told(found: Mapping[str, Any], wrong: Iterable[str]) -> list[str]:
     waiting = found["queue"]["reasons"]
     reasons = [f"{item['messages']} waiting: {item['reason']} {meaning(item)}".strip() for item in waiting]
     return reasons + [sentence for sentence in wrong if not any(sentence in reason for reason in reasons)]
-
-
-def span(seconds: float) -> str:
-    """A time as people say it.
-
-    >>> span(4000)
-    '1 h 6 min'
-    """
-    if seconds < 60:
-        return f"{int(seconds)} s"
-    minutes = int(seconds) // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} days"

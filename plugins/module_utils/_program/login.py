@@ -45,8 +45,8 @@ class _Ended(Exception):
 def try_login(account: Mapping[str, Any]) -> Outcome:
     """Connect, verify, log in and announce the sender; then leave without a mail.
 
-    The account has host, port, tls (implicit or starttls), tls_security_level, ca_file, helo,
-    username, password and sender.
+    The account has host, port, tls (implicit, starttls or none), tls_security_level, ca_file, helo, username, password
+    and sender; and recipient, who is announced as well where nobody logs in.
     """
     try:
         session = _connect(account)
@@ -54,9 +54,15 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
         return end.outcome
     step = "logging in"
     try:
-        _authenticate(session, account)
+        if account["username"]:
+            _authenticate(session, account)
         step = f"sending as {account['sender']}"
-        _announce_sender(session, account)
+        _announce(session, step, "MAIL FROM", account["sender"])
+        if account.get("recipient"):
+            # A relay that goes by addresses says here whom it serves.
+            step = f"writing to {account['recipient']}"
+            _announce(session, step, "RCPT TO", account["recipient"])
+        session.docmd("RSET")
     except _Ended as end:
         return end.outcome
     except (smtplib.SMTPException, OSError):
@@ -95,7 +101,7 @@ def _connect(account: Mapping[str, Any]) -> smtplib.SMTP:
     """A session inside TLS with a server that is the right one."""
     host, port = account["host"], account["port"]
     try:
-        context = _context(account)
+        context = _context(account) if account["tls"] != "none" else None
     except OSError as error:
         raise _Ended(UNDECIDED, f"reading the CA bundle {account['ca_file'] or '(none)'}", _reason(error)) from error
     step = f"connecting to {host} port {port}"
@@ -106,6 +112,8 @@ def _connect(account: Mapping[str, Any]) -> smtplib.SMTP:
             return _greeted(session)
         session = smtplib.SMTP(host, port, local_hostname=account["helo"], timeout=SECONDS)
         _greeted(session)
+        if context is None:
+            return session
         if not session.has_extn("starttls"):
             raise _Ended(REFUSED, "asking for TLS", f"TLS is required, but was not offered by host {host}")
         code, said = session.starttls(context=context)
@@ -156,12 +164,11 @@ def _authenticate(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
         raise _Ended(_verdict(code), "logging in", _text(code, said))
 
 
-def _announce_sender(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
+def _announce(session: smtplib.SMTP, step: str, command: str, address: str) -> None:
     """Some providers refuse a foreign sender here; others only when they have read the mail."""
-    code, said = session.docmd("MAIL", f"FROM:<{account['sender']}>")
-    if code != 250:
-        raise _Ended(_verdict(code), f"sending as {account['sender']}", _text(code, said))
-    session.docmd("RSET")
+    code, said = session.docmd(f"{command}:<{address}>")
+    if code not in (250, 251):
+        raise _Ended(_verdict(code), step, _text(code, said))
 
 
 def _leave(session: smtplib.SMTP) -> None:
@@ -193,13 +200,14 @@ OPTIONS: dict[str, Any] = {
     "provider": {"type": "str", "required": True},
     "host": {"type": "str", "required": True},
     "port": {"type": "int", "required": True},
-    "tls": {"type": "str", "required": True, "choices": ["implicit", "starttls"]},
-    "tls_security_level": {"type": "str", "required": True, "choices": ["secure", "verify", "encrypt"]},
+    "tls": {"type": "str", "required": True, "choices": ["implicit", "starttls", "none"]},
+    "tls_security_level": {"type": "str", "required": True, "choices": ["secure", "verify", "encrypt", "none"]},
     "ca_file": {"type": "path", "required": True},
     "helo": {"type": "str", "required": True},
     "username": {"type": "str", "required": True},
     "password": {"type": "str", "required": True, "no_log": True},
     "sender": {"type": "str", "required": True},
+    "recipient": {"type": "str", "default": ""},
     "required": {"type": "bool", "default": False},
 }
 
@@ -208,6 +216,7 @@ OPTIONS: dict[str, Any] = {
 _REFUSALS = {
     "logging": "{host} refused the login",
     "sending": "{host} refused the sender {sender}",
+    "writing": "{host} refused the recipient {recipient}",
     "asking": "{host} did not begin TLS",
     "verifying": "the certificate of {host} could not be verified",
     "starting": "TLS with {host} port {port} did not come about",
@@ -224,7 +233,8 @@ def sentence(outcome: Outcome, account: Mapping[str, Any]) -> str:
         what = f"{_REFUSALS[outcome.step.split()[0]].format(**account)}: {said}."
         default = "The old configuration stays."
     else:
-        what = f"the login at {host} could not be tried ({outcome.step}): {said}."
+        tried = host if account.get("recipient") else f"the login at {host}"
+        what = f"{tried} could not be tried ({outcome.step}): {said}."
         default = "Mail waits in the queue until the provider can be reached."
-    meaning = diagnosis.explain(said, account["provider"])
+    meaning = diagnosis.meaning(said, account["provider"])
     return f"{what} {meaning.cause} {meaning.remedy}" if meaning else f"{what} {default}"

@@ -65,7 +65,7 @@ class OpenRC(services.ServiceManager):
 #: What Ansible calls a service manager -> how it is told.
 MANAGERS: dict[str, type[services.ServiceManager]] = {"systemd": Systemd, "openrc": OpenRC, "launchd": Launchd}
 # Those that do start services, but that nothing here can speak to.
-OTHERS = ("dinit", "runit", "svc", "upstart")
+OTHERS = ("dinit", "runit", "svc")
 NONE = "none"
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 Run = Callable[..., tuple[int, str, str]]
 
 LAUNCHER = "/usr/local/bin/smarthost"
+LIBRARY = "/usr/local/lib/smarthost"
 # What `smarthost watch` remembers.
 STATE = "/var/lib/smarthost"
 CRON = "/etc/cron.d"

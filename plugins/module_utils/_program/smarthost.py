@@ -25,15 +25,14 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
     services,
     system,
 )
-from ansible_collections.homelab.mail.plugins.module_utils._program.health import span
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
 
 # The parameters by which Postfix relays.
 RELAY = (
-    "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_password_maps",
-    "myhostname",
+    "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_auth_enable",
+    "smtp_sasl_password_maps", "myhostname",
 )  # fmt: skip
 TEST_SECONDS = 60
 # Losses that are listed for programs; the sentences count all.
@@ -94,11 +93,13 @@ def logged(manager: services.ServiceManager, ours: dict[str, Any], now: float) -
 
 def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
     """Send a mail and follow it to the provider's reply, or to the reason why there is none yet."""
-    hidden: dict[str, Any] = hide(_send_test(to, seconds), password())
+    # The word by which the mail can be found where it arrives, and the time of each step.
+    seen: dict[str, Any] = {"token": os.urandom(6).hex(), "times": {}}
+    hidden: dict[str, Any] = hide({**seen, **_send_test(to, seconds, seen["token"], seen["times"])}, password())
     return hidden
 
 
-def _send_test(to: str, seconds: float) -> dict[str, Any]:
+def _send_test(to: str, seconds: float, token: str, times: dict[str, float]) -> dict[str, Any]:
     # Not above: what speaks SMTP takes as long to load as all the rest of a status.
     import smtplib
     from email.message import EmailMessage
@@ -123,12 +124,13 @@ def _send_test(to: str, seconds: float) -> dict[str, Any]:
     origin = parameters.get("myorigin", "")
     # Of a foreign host it may be the name of a file.
     sender = f"root@{host if origin.startswith('/') else origin or host}"
-    mail["Subject"] = f"Test mail from {host}"
+    mail["Subject"] = f"Test mail from {host} ({token})"
     mail["From"], mail["To"], mail["Date"] = sender, to, formatdate(localtime=True)
     mail["Message-ID"] = make_msgid(domain=host)
     mail.set_content(f"This mail shows that {host} can send mail through {ours.get('name', 'its relay')}.\n")
     try:
         with smtplib.SMTP(address, 25, local_hostname="localhost", timeout=left()) as session:
+            times["handed in"] = time.time()
             session.ehlo()
             for command, argument in (("mail", sender), ("rcpt", to), ("data", mail.as_bytes())):
                 if session.sock:
@@ -138,6 +140,7 @@ def _send_test(to: str, seconds: float) -> dict[str, Any]:
                     return _outcome("refused", f"{code} {answer.decode(errors='replace')}", ours)
     except (OSError, smtplib.SMTPException) as error:
         return _outcome("not handed in", str(error), ours)
+    times["queued"] = time.time()
     identifier = answer.decode(errors="replace").rpartition(" ")[2]
     asked_again = False
     while time.monotonic() < end:
@@ -148,6 +151,8 @@ def _send_test(to: str, seconds: float) -> dict[str, Any]:
                 system.run("postqueue", "-i", identifier)
             asked_again = True
         elif found:
+            if found["status"] == "sent":
+                times["taken"] = time.time()
             return {**found, **_outcome(found["status"], found["said"], ours), "id": identifier}
         time.sleep(0.2)
     return {**_outcome("waiting", f"the provider has not answered within {seconds:g} s", ours), "id": identifier}
@@ -185,16 +190,25 @@ def relay_account(parameters: dict[str, str]) -> dict[str, Any] | None:
         "provider": ours.get("provider", "custom"),
         "host": _host(relay),
         "port": int(relay.rpartition(":")[2]) if re.search(r":\d+$", relay) else 25,
-        "tls": "implicit" if parameters["smtp_tls_wrappermode"] == "yes" else "starttls",
+        "tls": _tls(parameters),
         "tls_security_level": parameters["smtp_tls_security_level"],
         "ca_file": parameters["smtp_tls_CAfile"],
         "helo": parameters["myhostname"],
         "sender": ours.get("sender"),
+        "recipient": ours.get("recipient"),
     }
 
 
+def _tls(parameters: dict[str, str]) -> str:
+    if parameters["smtp_tls_security_level"] == "none":
+        return "none"
+    return "implicit" if parameters["smtp_tls_wrappermode"] == "yes" else "starttls"
+
+
 def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
-    """User and password that Postfix logs in with, and why there are none."""
+    """User and password that Postfix logs in with, and why there are none; nothing of it where it does not log in."""
+    if parameters.get("smtp_sasl_auth_enable") == "no":
+        return "", "", ""
     table = parameters.get("smtp_sasl_password_maps", "")
     if not re.fullmatch(r"\w+:/\S+", table):
         # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
@@ -233,7 +247,7 @@ def try_login() -> tuple[login.Outcome, dict[str, Any]]:
         return login.Outcome(login.UNDECIDED, "looking the relay up", health.NO_RELAY), nowhere
     username, password, error = login_in_place(parameters)
     account.update(username=username, password=password, sender=account["sender"] or username)
-    if not username:
+    if error:
         return login.Outcome(login.UNDECIDED, "looking the login up", error), account
     return login.try_login(account), account
 
@@ -262,7 +276,10 @@ def show(found: dict[str, Any], now: float) -> str:
     rows = [
         ("Postfix", f"up, listens on {ports} port 25" if found["running"] else "does not answer on port 25"),
         ("Relay", " ".join(filter(None, [found["provider"], found["relayhost"]])) or "none"),
-        ("Queue", f"{amount}, the oldest for {span(waiting['oldest_seconds'])}" if waiting["messages"] else empty),
+        (
+            "Queue",
+            f"{amount}, the oldest for {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else empty,
+        ),
         ("Last sent", _delivery(found["last_delivery"], now)),
         ("Last failed", _delivery(found["last_failure"], now)),
     ]
@@ -277,7 +294,7 @@ def show(found: dict[str, Any], now: float) -> str:
 def _delivery(delivery: dict[str, Any] | None, now: float) -> str:
     if delivery is None:
         return "not in the log" + ("" if os.geteuid() == 0 else " (only root may read all of it)")
-    when = f"{span(max(0, now - delivery['time']))} ago, " if delivery["time"] else ""
+    when = f"{system.span(max(0, now - delivery['time']))} ago, " if delivery["time"] else ""
     return f"{when}to {delivery['to']}: {delivery['said']}"
 
 
@@ -295,7 +312,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("to", metavar="you@example.com")
     command.add_argument("--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s")
     command.add_argument("--json", action="store_true", help="for programs")
-    commands.add_parser("login", help="try the login at the provider; sends no mail")
+    commands.add_parser("login", help="try the login at the provider, or whether a relay takes mail; sends none")
     commands.add_parser("watch", help="tell of an outage by the ways that are set up; run by a timer")
     commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
     given = parser.parse_args(arguments)
@@ -338,8 +355,9 @@ def _login(_given: argparse.Namespace) -> int:
         return 2
     outcome, account = try_login()
     if outcome.verdict == login.ACCEPTED:
+        taken = f"the login of {account['username']}" if account["username"] else "mail of this host without a login"
         # Some providers' token is login and password in one.
-        print(hide(f"{account['host']} accepts the login of {account['username']}.", account["password"]))
+        print(hide(f"{account['host']} accepts {taken}.", account["password"]))
         return 0
     said = login.sentence(outcome, account)
     # A refusal begins with the name of a host.

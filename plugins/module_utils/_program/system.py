@@ -70,13 +70,24 @@ def sockets(state: str, process: str = "self") -> dict[str, tuple[str, int]]:
     return found
 
 
+def addresses(interfaces: str) -> list[str]:
+    """Where a Postfix with these inet_interfaces answers: on loopback, unless it was given other addresses alone.
+
+    >>> addresses("127.0.0.1, [fd00::5]"), addresses("all"), addresses("nas.lan")
+    (['127.0.0.1', 'fd00::5'], ['127.0.0.1', '::1'], ['127.0.0.1', '::1'])
+    """
+    named = [name.strip("[]") for name in re.split(r"[\s,]+", interfaces)]
+    numbers = [name for name in named if re.fullmatch(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*", name)]
+    everywhere = {"all", "loopback-only", "localhost"} & set(named)
+    return ["127.0.0.1", "::1"] if everywhere or not numbers else numbers
+
+
 def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
     """Address -> its greeting on port 25, or why there is none."""
-    named = re.findall(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*", interfaces)
     found = {}
-    if interfaces.strip() == "all":
-        named = [address for address, port in sockets("0A").values() if port == 25]
-    for address in named or ["127.0.0.1", "::1"]:
+    # Of all that are its own, those where something listens.
+    everywhere = [name for name, port in sockets("0A").values() if port == 25] if interfaces.strip() == "all" else []
+    for address in everywhere or addresses(interfaces):
         try:
             with socket.create_connection((address, 25), timeout=seconds) as connection:
                 found[address] = connection.recv(512).decode(errors="replace").strip()
@@ -84,3 +95,20 @@ def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
         except OSError as error:
             found[address] = error.strerror or str(error)
     return found
+
+
+def span(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> span(4000)
+    '1 h 6 min'
+    """
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    minutes = int(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} days"

@@ -7,16 +7,24 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
 import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible_collections.homelab.mail.plugins.action import smarthost_preflight
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
+
+from tests.loaded import Playbooks
+from workshop.pages import provider_files
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLE = ROOT / "roles" / "smarthost"
 # Only in these tests, and long enough to be found nowhere by chance.
 PASSWORD = "Zq7XmT4wLr9KpV2c"
+# Of the vault.
+RIGHT = "open sesame"
 
 GOOD = {
     "smarthost_provider": "fastmail",
@@ -34,6 +42,7 @@ FACTS = {
     "__smarthost_origin": "nas.lan",
     "__smarthost_names": "[nas.lan, nas, localhost]",
     "__smarthost_public_names": "[]",
+    "__smarthost_earlier_senders": "[]",
 }
 PLAY = f"""\
 - hosts: localhost
@@ -52,55 +61,57 @@ PLAY = f"""\
 
 
 class Controller:
-    """A folder with a playbook and vault passwords, and Ansible's programs."""
+    """A folder with a playbook and vault passwords, and Ansible."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, playbooks: Playbooks) -> None:
         self.folder = folder
-        config = ["[defaults]", f"collections_path = {ROOT / '.collections'}", "retry_files_enabled = false"]
-        (folder / "ansible.cfg").write_text("\n".join(config))
-        (folder / "right").write_text("open sesame\n")
+        self.playbooks = playbooks
+        self.environment = dict(playbooks.environment)
+        (folder / "right").write_text(RIGHT + "\n")
         (folder / "wrong").write_text("open barley\n")
-        # Nothing of the person who runs the tests: no configuration, no vault password.
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-            "HOME": str(folder),
-            "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-        }
-
-    def run(self, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run one of Ansible's programs."""
-        return subprocess.run(
-            [sys.executable, "-m", "ansible", program, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=60,
-        )
 
     def encrypted(self, secret: str) -> str:
         """An inline vault value, as people paste it."""
-        options = ["--vault-password-file", "right", "--stdin-name", "x"]
-        done = self.run("vault", "encrypt_string", *options, stdin=secret)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.partition("x: ")[2].rstrip()
+        text = VaultLib([("default", VaultSecret(RIGHT.encode()))]).encrypt(secret).decode()
+        return "!vault |\n" + textwrap.indent(text, "  ").rstrip()
 
     def play(self, variables: dict[str, str], *options: str, then: str = "") -> subprocess.CompletedProcess[str]:
         """Run the preflight with variables, each written as in YAML, and go on after it."""
         lines = [f"{name}: {value}\n" for name, value in {**FACTS, **variables}.items()]
         (self.folder / "variables.yml").write_text("".join(lines), encoding="utf-8")
         (self.folder / "site.yml").write_text(PLAY + textwrap.indent(textwrap.dedent(then), "    "))
-        return self.run("playbook", "-i", "localhost,", "site.yml", *options)
+        arguments = ["-i", "localhost,", "site.yml", *options]
+        if self.environment == self.playbooks.environment:
+            return self.playbooks.run(*arguments, cwd=self.folder, timeout=60)
+        return subprocess.run(
+            [sys.executable, "-m", "ansible", "playbook", *arguments],
+            cwd=self.folder, env=self.environment, capture_output=True, check=False, text=True, timeout=60,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def playbooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playbooks]:
+    """Ansible with nothing of the person who runs the tests: no configuration, no vault password."""
+    home = tmp_path_factory.mktemp("home")
+    config = ["[defaults]", f"collections_path = {ROOT / '.collections'}", "retry_files_enabled = false"]
+    (home / "ansible.cfg").write_text("\n".join(config))
+    playbooks = Playbooks(
+        {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(home),
+            "ANSIBLE_CONFIG": str(home / "ansible.cfg"),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+        }
+    )
+    yield playbooks
+    playbooks.close()
 
 
 @pytest.fixture
-def controller(tmp_path: Path) -> Controller:
+def controller(tmp_path: Path, playbooks: Playbooks) -> Controller:
     """A controller of its own for each test."""
-    return Controller(tmp_path)
+    return Controller(tmp_path, playbooks)
 
 
 def faults(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
@@ -179,7 +190,10 @@ def test_a_vaulted_password_may_hold_any_signs(controller: Controller) -> None:
 
 
 def test_on_success_nothing_shows_the_password(controller: Controller) -> None:
-    controller.environment["ANSIBLE_LOG_PATH"] = str(controller.folder / "ansible.log")
+    controller.environment |= {
+        "ANSIBLE_LOG_PATH": str(controller.folder / "ansible.log"),
+        "HOME": str(controller.folder),
+    }
     variables = {**GOOD, "smarthost_password": controller.encrypted(PASSWORD)}
     done = controller.play(variables, "--vault-password-file", "right", "--diff", "-vvv")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -245,7 +259,7 @@ MISTYPED = {
     "smarthost_aliases": ("[root]", "is not a mapping (name: value)"),
     "smarthost_generic": ("nut", "'nut' is not a mapping (name: value)"),
     "smarthost_parameters": ("5", "is not a mapping (name: value)"),
-    "smarthost_tls": ("ssl", "Write one of: implicit, starttls."),
+    "smarthost_tls": ("ssl", "Write one of: implicit, starttls, none."),
     "smarthost_rewrite": ("everything", "Write one of: local, all."),
     "smarthost_map_type": ("dbm", "texthash"),
     "smarthost_tls_security_level": ("none", "Write one of: secure, verify, encrypt."),
@@ -253,10 +267,10 @@ MISTYPED = {
 
 
 @pytest.fixture(scope="module")
-def mistyped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def mistyped(tmp_path_factory: pytest.TempPathFactory, playbooks: Playbooks) -> dict[str, str]:
     """What is said of every wrong type, from one run."""
     wrong = {variable: value for variable, (value, _sentence) in MISTYPED.items()}
-    return faults(Controller(tmp_path_factory.mktemp("mistyped")).play({**GOOD, **wrong}))
+    return faults(Controller(tmp_path_factory.mktemp("mistyped"), playbooks).play({**GOOD, **wrong}))
 
 
 def test_wrong_types_are_all_told_and_nothing_else(mistyped: dict[str, str]) -> None:
@@ -337,3 +351,18 @@ def test_a_warning_reaches_the_person_without_the_password(controller: Controlle
 def test_a_dry_run_judges_as_well(controller: Controller) -> None:
     found = faults(controller.play({**GOOD, "smarthost_username": "bob"}, "--check", "--diff"))
     assert list(found) == ["smarthost_username"]
+
+
+# --- The inventory --------------------------------------------------------------------------------
+
+
+def test_an_inventory_without_a_host_is_told(controller: Controller) -> None:
+    (controller.folder / "hosts.yml").write_text("all: {hosts: {}}\n")
+    arguments = ("--inventory", "hosts.yml", str(ROOT / "playbooks/smarthost.yml"))
+    done = controller.playbooks.run(*arguments, cwd=controller.folder, timeout=120)
+    assert done.returncode != 0
+    assert "The inventory names no host. Write yours into inventory/hosts.yml" in done.stdout + done.stderr
+
+
+def test_of_a_provider_all_is_read_but_its_replies() -> None:
+    assert provider_files.presets() == smarthost_preflight.PROVIDERS

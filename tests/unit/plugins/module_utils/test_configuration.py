@@ -206,39 +206,6 @@ def test_complaints_of_postconf_lose_its_name_and_the_path_of_the_copy(stderr: s
 
 
 @pytest.mark.parametrize(
-    ("values", "signs"),
-    [
-        pytest.param({}, 0, id="nothing said"),
-        pytest.param({"mydestination": "$myhostname, nas.lan, localhost.lan, , localhost"}, 0, id="Debian's own"),
-        pytest.param({"mydestination": "nas.bobs.org, localhost"}, 0, id="its own public name"),
-        pytest.param({"mynetworks": "127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128"}, 0, id="loopback"),
-        pytest.param(
-            {"mynetworks": "10.0.0.0/8", "inet_interfaces": "loopback-only"}, 0, id="clients that cannot come"
-        ),
-        pytest.param({"relay_domains": "$mydestination"}, 0, id="the old default of relay_domains"),
-        pytest.param({"mydestination": "localhost, bobs.org"}, 1, id="a public domain"),
-        pytest.param({"virtual_mailbox_domains": "bobs.org"}, 1, id="mailboxes"),
-        pytest.param({"virtual_alias_domains": "hash:/etc/postfix/domains"}, 1, id="alias domains"),
-        pytest.param({"mynetworks": "127.0.0.0/8, 192.168.1.0/24"}, 1, id="other clients"),
-        pytest.param({"mydestination": "bobs.org", "relay_domains": "x.org"}, 2, id="two signs"),
-    ],
-)
-def test_a_mail_server_is_told_from_a_host_that_only_sends(values: dict[str, str], signs: int) -> None:
-    assert len(configuration.signs_of_a_mail_server(values, ["nas.bobs.org", "nas"])) == signs
-
-
-def test_a_proxmox_ve_as_it_was_installed_is_no_mail_server() -> None:
-    # After its installer; the role then names what it drops.
-    values = configuration.parse_main_cf(
-        "myhostname=pve.example.org\nsmtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)\nbiff = no\n"
-        "append_dot_mydomain = no\nalias_maps = hash:/etc/aliases\nalias_database = hash:/etc/aliases\n"
-        "mydestination = $myhostname, localhost.$mydomain, localhost\nrelayhost =\nmynetworks = 127.0.0.0/8\n"
-        "inet_interfaces = loopback-only\nrecipient_delimiter = +\ncompatibility_level = 2\n"
-    )
-    assert configuration.signs_of_a_mail_server(values, ["pve.example.org", "pve"]) == []
-
-
-@pytest.mark.parametrize(
     ("maps", "files"),
     [
         ("hash:/etc/postfix/sasl_passwd", ["/etc/postfix/sasl_passwd"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -96,3 +97,64 @@ def test_a_test_mail_is_shown_with_the_providers_reply() -> None:
     assert report.table([sent, refused], report.MAIL_COLUMNS).splitlines() == [
         "HOST  MAIL      REPLY", "nas   sent      250 ok", "pi    deferred  535 no", "", "pi: Why. Do this.",
     ]  # fmt: skip
+
+
+SENT = {"status": "sent", "said": "250 ok", "times": {"handed in": NOW, "queued": NOW + 0.1, "taken": NOW + 1}}
+SEEN = {
+    "folder": "INBOX", "junk": False, "arrived": NOW + 2, "stays": False, "shown as": "root <casey@fastmail.com>",
+    "server": "mx.example", "results": {"spf": "pass", "dkim": "fail"}, "notes": ["DKIM says fail. Do this."],
+}  # fmt: skip
+
+
+def arrival(**seen: Any) -> dict[str, Any]:
+    """The row of a mail that was sent, with this seen of it."""
+    return report.arrival_row("nas", {**SENT, "arrival": seen})
+
+
+def test_a_mail_that_arrived_is_shown_with_each_step_and_how_it_was_judged() -> None:
+    row = arrival(**SEEN)
+    assert row["healthy"] and row["notes"] == ["DKIM says fail. Do this."]
+    assert [row[name] for name in ("mail", "folder", "shown as", "judged")] == [
+        "arrived", "INBOX", "root <casey@fastmail.com>", "SPF pass, DKIM fail",
+    ]  # fmt: skip
+    assert (row["queued"], row["taken"]) == ("+0.1 s", "+1.0 s")
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", row[step]) for step in ("handed in", "arrived"))
+    assert row["details"]["times"]["arrived"] == NOW + 2
+
+
+def test_a_mail_that_nobody_judged_is_no_fault() -> None:
+    row = arrival(**{**SEEN, "results": {}, "notes": []})
+    assert (row["healthy"], row["judged"], row["notes"]) == (True, "not judged", [])
+
+
+def test_a_mail_among_spam_or_nowhere_is_a_fault() -> None:
+    row = arrival(**{**SEEN, "folder": "Junk", "junk": True})
+    assert (row["healthy"], row["mail"]) == (False, "SPAM")
+    assert row["notes"][0] == "It is in Junk, where spam goes. Mark it as wanted there."
+    row = arrival(said="")
+    assert (row["healthy"], row["mail"], row["taken"] != "-", row["arrived"]) == (False, "NOT THERE", True, "STOPPED")
+
+
+def test_a_mailbox_that_cannot_be_read_is_no_failure_of_the_mail() -> None:
+    row = arrival(said="Mailgun only sends.")
+    assert (row["healthy"], row["mail"], row["arrived"]) == (True, "sent", "-")
+    assert row["notes"] == ["Mailgun only sends."]
+
+
+@pytest.mark.parametrize(
+    ("found", "stopped"),
+    [
+        ({"status": "not handed in", "said": "down", "times": {}}, "handed in"),
+        ({"status": "refused", "said": "554 no", "times": {"handed in": NOW}}, "queued"),
+        ({"status": "deferred", "said": "no route", "times": {"handed in": NOW, "queued": NOW}}, "taken"),
+    ],
+)
+def test_the_step_at_which_a_mail_stopped_is_marked(found: dict[str, Any], stopped: str) -> None:
+    row = report.arrival_row("nas", found)
+    assert [step for step in report.STEPS if row[step] == "STOPPED"] == [stopped]
+    assert not row["healthy"]
+
+
+def test_a_host_that_sent_nothing_is_a_row_of_its_own() -> None:
+    row = report.arrival_row("nas", {"unreachable": True, "msg": "No route"})
+    assert (row["mail"], row["healthy"], {row[step] for step in report.STEPS}) == ("NOT REACHED", False, {"-"})

@@ -1005,6 +1005,9 @@ PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "hostname": lambda bad: {"hostname": f"nas.lan{bad}"},
     "ca_file": lambda bad: {"ca_file": f"/etc/ca.pem{bad}"},
     "map_type": lambda bad: {"map_type": f"hash{bad}"},
+    "inbox_host": lambda bad: {"inbox_host": f"imap.bobs.org{bad}"},
+    "inbox_username": lambda bad: {"inbox_username": f"bob{bad}x", "inbox_password": "T8c"},
+    "inbox_password": lambda bad: {"inbox_password": f"T8cW!k2{bad}p#9"},
     "rewrite": lambda bad: {"rewrite": f"all{bad}"},
     "tls_security_level": lambda bad: {"tls_security_level": f"secure{bad}"},
 }
@@ -1182,15 +1185,10 @@ def test_every_from_survives_main_cf_and_the_header_checks(judge: Judge, render:
         return
     files = render(verdict.plan)
     assert _entries(files["generic"])[-2] == f"/./ {sender}"
-    checks = _entries(files["header_checks"])
-    assert [check.split(" REPLACE ")[1] for check in checks if " REPLACE " in check][1:] == [
-        f"From: ${{1}}<{sender}>",
-        f"From: {sender}",
-        f"Sender: {sender}",
-    ]
+    assert _entries(files["header_checks"])[0].endswith(f" REPLACE From: {sender}")
 
 
-@pytest.mark.parametrize("provider", GOOD)
+@pytest.mark.parametrize("provider", [name for name in GOOD if "password" in GOOD[name][0]])
 def test_a_password_is_in_its_table_and_in_no_other_file(judge: Judge, render: Render, provider: str) -> None:
     plan = judge(**good(provider)).plan
     password = plan["accounts"][0]["password"]
@@ -1203,10 +1201,28 @@ def test_the_domains_of_all_addresses_of_a_plan_are_public(judge: Judge, provide
     verdict = judge(**good(provider, aliases={"root": ["a@A.org", "bob"], "bob": "b@b.org"}))
     domains = rules.public_domains(verdict.plan)
     sender = verdict.plan["accounts"][0]["from"]
-    assert domains == {"a.org", "b.org", sender.partition("@")[2].lower()}
+    assert domains == {"a.org", "b.org", sender.partition("@")[2].lower()} - {""}
 
 
 @pytest.mark.parametrize("name", ["smarthost_accounts", "smarthost_clients"])
 def test_what_this_version_cannot_do_is_refused_and_not_ignored(name: str) -> None:
     (fault,) = rules.unknown_variables([name], ["smarthost_aliases"])
     assert fault.startswith(f"{name}: this version cannot do that yet")
+
+
+# --- What follows from them -----------------------------------------------------------------------
+
+
+def test_the_login_is_tried_as_postfix_will_log_in(judge: Judge) -> None:
+    assert judge(verify_login="required", tls_security_level="secure").plan["login"] == {
+        "provider": "fastmail", "host": "smtp.fastmail.com", "port": 465, "tls": "implicit",
+        "tls_security_level": "secure", "username": "bob@fastmail.com", "password": "k3j5h6g7f8d9s0a1",
+        "sender": "bob@fastmail.com", "recipient": "", "required": True,
+    }  # fmt: skip
+
+
+def test_all_addresses_of_the_house_are_known_on_the_host(judge: Judge) -> None:
+    plan = judge(
+        aliases={"root": ["Bob@fastmail.com", "eve@casey.example.net"]}, generic={"nut": "nut@fastmail.com"}
+    ).plan
+    assert plan["settings"]["recipients"] == ["bob@fastmail.com", "eve@casey.example.net", "nut@fastmail.com"]

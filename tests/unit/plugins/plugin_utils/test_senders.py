@@ -125,6 +125,15 @@ def test_a_domain_inside_the_network_that_the_relay_knows_is_left_to_it() -> Non
     assert look_up(files["virtual"], "root@nas.lan") == "admin@corp.lan"
 
 
+def test_as_whom_mail_left_before_the_role_leaves_as_the_account() -> None:
+    earlier = ["ann+ups@old.test", "ups@fastmail.com"]
+    text = rendering.render(rendering.judge().plan, __smarthost_earlier_senders=earlier)["sender"]
+    assert look_up(text, "ann+ups@old.test") == "ann+ups@old.test.localdomain"
+    assert look_up(text, "annups@old.test") is None
+    # An alias of the account, as far as can be told.
+    assert look_up(text, "ups@fastmail.com") is None
+
+
 def test_no_mode_gives_the_null_sender_an_address() -> None:
     files = tables(rewrite="all")
     for name in ("sender", "foreign_sender", "generic"):

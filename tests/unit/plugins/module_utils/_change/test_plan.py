@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, host, plan
+from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, host, mailserver, plan
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import services
 
@@ -98,7 +98,9 @@ def test_taking_over_names_what_goes() -> None:
 
 
 def test_a_mail_server_is_taken_over_only_if_that_is_meant() -> None:
-    server = dataclasses.replace(FOREIGN, main_cf="relay_domains = example.org\n")
+    server = dataclasses.replace(
+        FOREIGN, main_cf="relay_domains = example.org\n", signs=mailserver.signs({"relay_domains": "example.org"}, [])
+    )
     with pytest.raises(Refused, match=r"this host is a mail server: relay_domains is example\.org"):
         plan.make(WANTED, server)
     assert plan.make(want(take_over=True), server).dropped == ["relay_domains"]

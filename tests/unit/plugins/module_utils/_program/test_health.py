@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils._program import health, queued
+from ansible_collections.homelab.mail.plugins.module_utils._program import health, queued, system
 
 NOW = 1795255200.0
 RECIPIENTS = ["you@example.com", "casey@fastmail.com"]
@@ -166,24 +166,54 @@ def test_losses_for_several_reasons_are_several_faults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "kind", "words"),
     [
-        ("said: 550 5.1.99 new words", "refuses the recipient"),
-        ("said: 550 5.1.8 new words", "refuses the sender"),
-        ("said: 552-5.2.2 new words", "mailbox"),
-        ("said: 552 5.3.4 new words", "larger"),
-        ("said: 550 5.4.1 new words", "no way"),
-        ("said: 550 5.6.0 new words", "what is in the mail"),
-        ("said: 550 #5.7.42 new words", "rules"),
-        ("said: 451 4.7.1 new words", "for now"),
+        ("said: 550 5.1.99 new words", "recipient", "refuses the recipient"),
+        ("said: 550 5.1.8 new words", "sender", "refuses the sender"),
+        ("said: 552-5.2.2 new words", "recipient", "mailbox"),
+        ("said: 552 5.3.4 new words", "size", "larger"),
+        ("said: 550 5.4.1 new words", "recipient", "no way"),
+        ("said: 550 5.6.0 new words", "content", "what is in the mail"),
+        ("said: 550 #5.7.42 new words", "policy", "rules"),
+        ("said: 451 4.7.1 new words", "temporary", "for now"),
+        # Postfix goes by the first code: this one was given up, that one was not.
+        ("said: 550 4.7.1 new words", "policy", "for good"),
+        ("said: 450-5.7.1 new words", "temporary", "for now"),
+        ("535 5.7.1 new words", "login", "refuses the login"),
+        ("535 new words", "login", "refuses the login"),
+        ("said: 530 5.7.0 new words (in reply to MAIL FROM command)", "configuration", "wants a login"),
+        ("host x[1.2.3.4] refused to talk to me: 421 new words", "temporary", "for now"),
+        ("452 new words", "temporary", "for now"),
+        ("said: 550 new words (in reply to MAIL FROM command)", "sender", "refuses the sender"),
+        ("said: 550 5.7.1 new words (in reply to MAIL FROM command)", "policy", "rules"),
+        ("said: 550 5.1.1 new words (in reply to MAIL FROM command)", "sender", "refuses the sender"),
+        ("said: 553 new words (in reply to RCPT TO command)", "recipient", "refuses the recipient"),
+        ("said: 552 new words (in reply to end of DATA command)", "size", "or the recipient's mailbox is full"),
+        ("host x[1.2.3.4] refused to talk to me: 554 new words", "policy", "for good"),
+        ("said: 503 5.5.1 new words (in reply to MAIL FROM command)", "configuration", "Postfix on this host says"),
     ],
 )
-def test_a_reply_without_an_entry_is_explained_by_its_code(text: str, words: str) -> None:
+def test_a_reply_without_an_entry_is_explained_by_its_code(text: str, kind: str, words: str) -> None:
     found = health.explained(text, "fastmail")
-    assert words in found["cause"] and found["remedy"] and "kind" not in found
+    assert words in found["cause"] and found["remedy"] and "key" not in found
+    assert found["kind"] == kind and found["code"] in text
+    # It is no more than it is said to be, and decides nothing.
+    assert f"Only the code {found['code']} says so" in found["cause"]
+    assert health.faults(state(queue=queue(text, oldest=60))) == []
 
 
-@pytest.mark.parametrize("text", ["", "599 42", "from 10.5.7.1 and 5.7.1.2", "5.9.9 a class that there is not"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "599 42",
+        "message size 550 exceeds",
+        "250 2.0.0 Ok",
+        "lost 554 packets",
+        "from 10.5.7.1 and 5.7.1.2",
+        "5.9.9 a class that there is not",
+    ],
+)
 def test_a_reply_without_a_code_is_shown_as_it_is(text: str) -> None:
     assert health.explained(text, None) == {}
 
@@ -197,4 +227,4 @@ def test_nothing_is_told_twice() -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (59, "59 s"), (60, "1 min"), (200000, "2 days")])
 def test_times_are_said_as_people_say_them(seconds: int, said: str) -> None:
-    assert health.span(seconds) == said
+    assert system.span(seconds) == said

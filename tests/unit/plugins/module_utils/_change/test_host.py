@@ -1,0 +1,129 @@
+"""What is seen of a host, in a folder instead of one, and what a daemon that answers is told from."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._change import daemon, host
+from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
+
+KEY = "0f"
+
+
+class Module:
+    """What a module of Ansible's has, with answers to commands."""
+
+    def __init__(self, **answers: str) -> None:
+        self.answers = answers
+
+    def get_bin_path(self, name: str, **_other: object) -> str:
+        return f"/usr/sbin/{name}"
+
+    def run_command(self, argv: list[str], **_other: object) -> tuple[int, str, str]:
+        return 0, self.answers.get(os.path.basename(argv[0]), ""), ""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tables = tmp_path / "smarthost" / "a"
+    tables.mkdir(parents=True)
+    (tables / "generic").write_text("a b\n")
+    (tmp_path / "smarthost" / "original").mkdir()
+    (tmp_path / "smarthost" / "original" / "main.cf").write_text("relayhost = old\n")
+    (tmp_path / "main.cf").write_text(f"smtp_sasl_password_maps = texthash:{tables}/sasl_passwd\n")
+    return tmp_path
+
+
+def here(folder: Path, **answers: str) -> host.Host:
+    return host.Host(Module(**answers), str(folder), "none", 0)
+
+
+def test_a_change_of_text_or_mode_or_a_file_too_many_is_seen(folder: Path) -> None:
+    before = here(folder).seals(KEY)
+    generic = str(folder / "smarthost/a/generic")
+    assert generic in before
+    changes: list[tuple[str, Callable[[], object]]] = [
+        (generic, lambda: Path(generic).write_text("a c\n")),
+        (generic, lambda: Path(generic).chmod(0o600)),
+        (str(folder / "main.cf"), lambda: (folder / "main.cf").chmod(0o600)),
+        (str(folder / "smarthost/a/own"), lambda: (folder / "smarthost/a/own").write_text("")),
+    ]
+    for path, change in changes:
+        change()
+        after = here(folder).seals(KEY)
+        assert [name for name in after if after[name] != before.get(name)] == [path]
+        before = after
+
+
+def test_what_was_there_before_is_not_read(folder: Path) -> None:
+    before = here(folder).seals(KEY)
+    (folder / "smarthost/original/main.cf").write_text("relayhost = other\n")
+    assert here(folder).seals(KEY) == before
+
+
+def test_a_main_cf_of_somebody_elses_has_no_tables_of_ours(folder: Path) -> None:
+    (folder / "main.cf").write_text("relayhost = [old.test]\n")
+    assert here(folder).slot() is None
+    assert str(folder / "smarthost/a/generic") not in here(folder).seals(KEY)
+
+
+def test_a_table_that_cannot_be_read_differs_from_every_text(folder: Path) -> None:
+    (folder / "smarthost/a/sasl_passwd.db").write_text("no database")
+    with_db = here(folder, postmap="[h.test]:465\tme:secret\n").seals(KEY)
+    assert with_db[str(folder / "smarthost/a/sasl_passwd.db")] != configuration.seal(KEY, 0o100644, 0, 0, "no database")
+
+
+# --- a daemon that answers --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+    """Lets something on port 25 greet like this."""
+    closing: list[socket.socket] = []
+
+    def greet(greeting: bytes) -> None:
+        server = socket.create_server(("127.0.0.1", 0))
+        closing.append(server)
+        real = socket.create_connection
+        address = server.getsockname()
+        monkeypatch.setattr(
+            daemon.socket, "create_connection", lambda _address, timeout: real(address, timeout=timeout)
+        )
+
+        def answer() -> None:
+            connection, _address = server.accept()
+            with connection:
+                connection.sendall(greeting)
+                connection.recv(100)
+
+        threading.Thread(target=answer, daemon=True).start()
+
+    yield greet
+    for server in closing:
+        server.close()
+
+
+def fake(running: bool = True) -> SimpleNamespace:
+    manager = SimpleNamespace(log=lambda _mark: ["postfix/master[1]: fatal: bind: Address already in use"])
+    return SimpleNamespace(value=lambda _name: "loopback-only", running=lambda: running, manager=manager)
+
+
+def test_a_postfix_that_greets_and_runs_has_taken_the_configuration(port: Callable[[bytes], None]) -> None:
+    port(b"220 nas.lan ESMTP\r\n")
+    daemon._wait_for_greeting(fake(), None)
+
+
+def test_what_greets_while_postfix_does_not_run_is_another_program(
+    port: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "STARTING_SECONDS", 0)
+    port(b"220 exim\r\n")
+    with pytest.raises(Refused, match=r"answers b'220 exim.*It said: fatal: bind: Address already in use"):
+        daemon._wait_for_greeting(fake(running=False), None)

@@ -1,0 +1,65 @@
+"""What of the scenarios runs beside what: each job has its own hosts and provider, because tests spoil a provider."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from workshop.lab import STATE
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scenario, or a part of it: these files of tests (else all that no other job has) on these hosts."""
+
+    name: str
+    scenario: str
+    hosts: str = "all"
+    tests: tuple[str, ...] = ()
+
+    def environment(self) -> dict[str, str]:
+        """What the job's Molecule and pytest are told."""
+        lab = f"{os.environ.get('LAB', 'molecule')}-{self.name}"
+        chosen = {"LIMIT": self.hosts} if self.hosts != "all" else {}
+        # Molecule's notes, which are one for all runs of a scenario.
+        notes = {"MOLECULE_EPHEMERAL_DIRECTORY": str(STATE / "molecule" / lab)}
+        return {"LAB": lab, **chosen, **notes, "TESTS": ",".join(self.tests)}
+
+
+# A host's own way: rendered, delivered, run again, booted, given back.
+EACH = ("test_host", "test_mail", "test_untidy", "test_whole_life")
+# The longest first. What is on two hosts for the sake of Postfix's versions needs the oldest and the newest.
+JOBS = (
+    Job("run", "default", "trixie", ("test_run",)),
+    Job("replies", "replies"),
+    Job("faults", "default", "trixie", ("test_faults", "test_names")),
+    Job("trial", "default", "bullseye,sid", ("test_trial", "test_rehearsal", "test_flow")),
+    Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables")),
+    Job("fleet", "default", "bookworm,trixie,forky", (*EACH, "test_check")),
+    Job("systems", "systems"),
+    Job("rest", "default", "trixie"),
+)
+
+
+def _present(scenario: str) -> list[str]:
+    return sorted(path.stem for path in PROJECT.glob(f"molecule/{scenario}/tests/test_*.py"))
+
+
+def chosen(limit: str) -> list[Job]:
+    """All jobs, or the whole of each scenario that has a host that LIMIT names."""
+    if limit == "all":
+        taken = {test for job in JOBS for test in job.tests}
+        rest = tuple(test for test in _present("default") if test not in taken)
+        return [
+            job if job.tests or job.scenario != "default" else Job(job.name, "default", job.hosts, rest) for job in JOBS
+        ]
+    wanted = set(re.split("[,:]", limit))
+    inventories = sorted(PROJECT.glob("molecule/*/inventory/hosts.yml"))
+    hosts = {path.parts[-3]: set(yaml.safe_load(path.read_text())["all"]["hosts"]) for path in inventories}
+    return [Job(name, name, limit) for name, present in hosts.items() if wanted & present]
