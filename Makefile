@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit molecule bench docs lock clean
+.PHONY: help setup demo test proof lint unit molecule bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: setup ## See it work: a throw-away server sends a mail through a stand-in 
 
 test: setup ## Run every check: lint, unit tests, Molecule on five Debian releases and a stand-in for a Mac
 	@$(BIN)/python -m workshop.checks
+
+proof: setup ## Run what make test does, and what takes longer: the unit tests with the Pythons that hosts may have
+	@$(BIN)/python -m workshop.checks proof
 
 lint: setup ## Run the linters alone
 	@$(BIN)/python -m workshop.checks lint
@@ -48,8 +51,11 @@ lock: setup ## Pin all Python packages anew, with their hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command 'make lock' --output-file requirements/dev.txt requirements/dev.in
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.9 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make lock' --output-file requirements/host.txt requirements/host.in
 
 clean: ## Remove the lab's containers and everything that was built
-	-@test ! -d .venv || for name in demo molecule molecule-replies molecule-systems molecule-distributions molecule-mac \
-	  $(addprefix bench-,runs first mail footprint status fleet outage); do $(BIN)/python -m workshop.lab down --name $$name; done
+	-@test ! -d .venv || for name in demo $(addprefix bench-,runs first mail footprint status fleet outage) molecule \
+	  $(addprefix molecule-,replies systems distributions mac run faults trial old-new fleet rest); do \
+	  $(BIN)/python -m workshop.lab down --name $$name; done
 	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -135,6 +135,10 @@ advice:
   elements: str
 """
 
+# It has to be the first of ours.
+from ansible_collections.homelab.mail.plugins.module_utils import old_python  # noqa: F401
+
+# isort: split
 from ansible_collections.homelab.mail.plugins.module_utils._change import look
 
 

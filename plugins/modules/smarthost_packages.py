@@ -96,8 +96,8 @@ def main() -> None:
             # A fresh host has no lists. One source that does not answer need not be the one that has the packages.
             here.command(*asked["family"]["update"])
         removed = packages.going(asked["packages"], asked["family"])
+        packages.judge(removed, asked["mailers"], asked["own_names"], asked["take_over"])
         if removed:
-            packages.judge(asked["mailers"], asked["own_names"], asked["take_over"])
             module.warn(packages.notice(removed, asked["mailers"]))
         if not module.check_mode:
             packages.install(asked["packages"], asked["family"], asked["mailers"], removed)

@@ -1,4 +1,7 @@
-"""Run the checks that are named, alone or by their group, or all: python -m workshop.checks [lint] [mypy] […]."""
+"""Run the checks that are named, alone or by their group: python -m workshop.checks [lint] [mypy] […].
+
+Without a name, all but those of the group proof, which take too long to be waited for; with proof, all.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,8 @@ def _checks() -> tuple[Check, ...]:
     limit = os.environ.get("LIMIT", "all")
     # What .github/workflows/macos.yml runs on a Mac.
     mac = Check("molecule", "mac", ("pytest", "tests/mac"))
+    # The oldest Python of a host, and the newest.
+    pythons = Check("proof", "pythons", (sys.executable, "-m", "workshop.checks.pythons", "bullseye", "sid"))
     return (
         Check("unit", "unit tests", ("pytest", "--quiet", "--doctest-modules", "tests/unit", MODULE_UTILS)),
         Check("lint", "ansible-lint", ("ansible-lint", "--offline", "--strict")),
@@ -59,7 +64,7 @@ def _checks() -> tuple[Check, ...]:
             Check("molecule", job.name, ("molecule", "test", "--scenario-name", job.scenario), job.environment())
             for job in chosen(limit)
         ),
-        *([mac] if limit == "all" else []),
+        *([mac, pythons] if limit == "all" else []),
     )
 
 
@@ -111,16 +116,17 @@ def _say(line: str) -> None:
 def main() -> int:
     """Run, then say in a few lines how it went."""
     wanted = sys.argv[1:]
-    checks = [check for check in _checks() if not wanted or {check.group, check.name} & {*wanted}]
+    named = {"lint", "unit", "molecule", *wanted} if wanted in ([], ["proof"]) else {*wanted}
+    checks = [check for check in _checks() if {check.group, check.name} & named]
     if not checks:
         names = ", ".join(dict.fromkeys(name for check in _checks() for name in (check.group, check.name)))
         print(f"checks: there is no {', '.join(wanted)}; there are {names}", file=sys.stderr)
         return 2
     # What takes a moment comes first: whoever broke something sees it in the first half minute.
-    first = [check for check in checks if check.group != "molecule"]
+    first = [check for check in checks if check.group in ("lint", "unit")]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         outcomes = list(pool.map(_run, first))
-    jobs = [check for check in checks if check.group == "molecule"]
+    jobs = [check for check in checks if check not in first]
     with ThreadPoolExecutor(max_workers=JOBS_AT_ONCE) as pool:
         outcomes += pool.map(_run, jobs)
     results = list(zip([*first, *jobs], outcomes, strict=True))

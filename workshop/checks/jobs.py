@@ -25,10 +25,10 @@ class Job:
 
     def environment(self) -> dict[str, str]:
         """What the job's Molecule and pytest are told."""
-        lab = f"{os.environ.get('LAB', 'molecule')}-{self.name}"
+        lab = os.environ.get("LAB", "molecule") + ("" if self.name == self.scenario else f"-{self.name}")
         chosen = {"LIMIT": self.hosts} if self.hosts != "all" else {}
         # Molecule's notes, which are one for all runs of a scenario.
-        notes = {"MOLECULE_EPHEMERAL_DIRECTORY": str(STATE / "molecule" / lab)}
+        notes = {"MOLECULE_EPHEMERAL_DIRECTORY": str(STATE / "molecule" / self.name)}
         return {"LAB": lab, **chosen, **notes, "TESTS": ",".join(self.tests)}
 
 

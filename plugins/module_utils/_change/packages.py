@@ -13,12 +13,12 @@ import re
 import signal
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import mailserver
+from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, mailserver
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import files
 
@@ -71,18 +71,21 @@ class Packages:
             f"{f'The settings in {there} stay. ' if there else ''}smarthost_state: absent installs it again."
         )
 
-    def judge(self, mailers: Mapping[str, Any], own_names: list[str], take_over: bool) -> None:
-        """Refuse to let a mailer go that has mail, or serves others."""
+    def judge(self, going: list[str], mailers: Mapping[str, Any], own_names: list[str], take_over: bool) -> None:
+        """Refuse to let a mailer go that has mail, and to change one that serves others."""
         reasons = []
-        for name, mailer in self._present(mailers).items():
+        for name, mailer in self._present(mailers if going else {}).items():
             count = sum(len(glob.glob(pattern)) for pattern in mailer["queue"])
             if count:
                 reasons.append(
                     f"{count} mail{'s' * (count > 1)} would stay behind in the queue of {name}, which makes room for "
                     f"Postfix. `{mailer['flush']}` lets it try them again, and `mailq` shows what waits."
                 )
-        signs = [] if take_over else mailserver.other_signs(self.host, own_names)
-        if signs:
+        signs = mailserver.other_signs(self.host, own_names) if going else []
+        main_cf = self.host.read(self.host.main_cf)
+        if self.host.installed and main_cf and not self.host.slot() and not configuration.serves_nobody(main_cf):
+            signs += mailserver.look(self.host, own_names, aliases.look(self.host, own_names, asks_postfix=True))
+        if signs and not take_over:
             reasons.append(mailserver.refusal(signs))
         if reasons:
             raise Refused(" ".join(reasons))
@@ -123,7 +126,7 @@ class Packages:
         if POSTFIX in wanted:
             # It does not run if nothing starts services, and says so by its status alone.
             self.host.command("postfix", "stop", check=False)
-            _end_what_was_removed({mailer["program"] for mailer in present.values()})
+            _end_what_was_removed(self.host.read, [mailer["program"] for mailer in present.values()])
 
     # --- giving back ----------------------------------------------------------------------------
 
@@ -197,13 +200,15 @@ class Packages:
                 os.chown(path, user, group)
 
 
-def _end_what_was_removed(programs: Iterable[str]) -> None:
+def _end_what_was_removed(read: Callable[[str], str], programs: Iterable[str]) -> None:
     """A daemon that its package did not stop, because something else has started it, would keep port 25."""
-    for path in glob.glob("/proc/[0-9]*/exe"):
+    names = {os.path.basename(program) for program in programs if not os.path.exists(program)}
+    for path in glob.glob("/proc/[0-9]*/status"):
+        # Not by the link to its program: a container does not show that of a daemon. And none that is in a container.
         with suppress(OSError):
-            program, deleted, _end = os.readlink(path).partition(" (deleted)")
-            if deleted and program in programs:
-                os.kill(int(path.split("/")[2]), signal.SIGTERM)
+            name, alone = (re.search(pattern, read(path)) for pattern in (r"Name:\s*(.+)", r"NSpid:\s*(\d+)\n"))
+            if name and alone and name.group(1) in names:
+                os.kill(int(alone.group(1)), signal.SIGTERM)
                 end = time.monotonic() + _LEAVING_SECONDS
                 while os.path.exists(path) and time.monotonic() < end:
                     time.sleep(0.1)

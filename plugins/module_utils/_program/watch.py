@@ -143,6 +143,7 @@ def _make(call: Call) -> str:
         with urllib.request.urlopen(request, timeout=SECONDS):
             return ""
     except urllib.error.HTTPError as error:
+        error.close()
         reason = f"HTTP {error.code}"
     except OSError as error:
         reason = str(getattr(error, "reason", error))

@@ -59,7 +59,8 @@ class Steps:
         if self.at:
             self.count += 1
             if self.count == self.at or (self.count > self.at and isinstance(self.wrong, Killed)):
-                raise self.wrong
+                # A new one each time: Python 3.9 never ends where an exception is its own context.
+                raise type(self.wrong)(*self.wrong.args)
 
     def go_wrong(self, at: int, wrong: BaseException) -> None:
         self.count, self.at, self.wrong = 0, at, wrong
