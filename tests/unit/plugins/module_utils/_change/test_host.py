@@ -136,5 +136,5 @@ def test_a_postfix_that_runs_astray_after_a_restart_is_no_success(
 ) -> None:
     monkeypatch.setattr(daemon, "GREETING_SECONDS", 0.5)
     port(b"220 nas.lan ESMTP\r\n")
-    with pytest.raises(Refused, match="it listens on 0.0.0.0 as well"):
+    with pytest.raises(Refused, match=r"it listens on 0\.0\.0\.0 as well"):
         daemon._wait_for_greeting(fake(astray="it listens on 0.0.0.0 as well"), None)
