@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 QUEUE = "/var/spool/postfix"
+# How the host was found, in the folder `original`.
+RECORD = "found.json"
 # Where master writes its process number, below that.
 MASTER = "pid/master.pid"
 EVERYWHERE = (("0.0.0.0", 25), ("::", 25))
-# How the host was found, in the folder `original`.
-RECORD = "found.json"
 
 
 class Found(NamedTuple):

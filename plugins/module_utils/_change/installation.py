@@ -12,7 +12,10 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import insta
 
 if TYPE_CHECKING:
     # Ansible packs into its archive what it sees imported. To be copied, none of it need run, which would take a while.
-    from ansible_collections.homelab.mail.plugins.module_utils import configuration  # noqa: F401 (packed, not used)
+    from ansible_collections.homelab.mail.plugins.module_utils import (  # noqa: F401 (packed, not used)
+        addresses,
+        configuration,
+    )
     from ansible_collections.homelab.mail.plugins.module_utils._program import (  # noqa: F401 (packed, not used)
         chroot,
         diagnosis,

@@ -19,7 +19,7 @@ PROGRAM = services.__name__.rpartition(".")[0]
 SHARED = PROGRAM.rpartition(".")[0]
 # All that the program imports; a test compares.
 MODULES = (
-    f"{SHARED}.configuration",
+    *(f"{SHARED}.{name}" for name in ("addresses", "configuration")),
     *(
         f"{PROGRAM}.{name}"
         for name in (

@@ -55,6 +55,18 @@ def values(*names: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _equals, value in (line.partition("=") for line in out.splitlines())}
 
 
+def addresses(interfaces: str) -> list[str]:
+    """Where a Postfix with these inet_interfaces answers: on loopback, unless it was given other addresses alone.
+
+    >>> addresses("127.0.0.1, [fd00::5]"), addresses("all"), addresses("nas.lan")
+    (['127.0.0.1', 'fd00::5'], ['127.0.0.1', '::1'], ['127.0.0.1', '::1'])
+    """
+    named = [name.strip("[]") for name in re.split(r"[\s,]+", interfaces)]
+    numbers = [name for name in named if re.fullmatch(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*", name)]
+    everywhere = {"all", "loopback-only", "localhost"} & set(named)
+    return ["127.0.0.1", "::1"] if everywhere or not numbers else numbers
+
+
 def sockets(state: str, process: str = "self") -> dict[str, tuple[str, int]]:
     """Socket -> local address and port of the TCP sockets in a state (`0A`: listens); nothing without /proc."""
     found = {}
@@ -70,24 +82,13 @@ def sockets(state: str, process: str = "self") -> dict[str, tuple[str, int]]:
     return found
 
 
-def addresses(interfaces: str) -> list[str]:
-    """Where a Postfix with these inet_interfaces answers: on loopback, unless it was given other addresses alone.
-
-    >>> addresses("127.0.0.1, [fd00::5]"), addresses("all"), addresses("nas.lan")
-    (['127.0.0.1', 'fd00::5'], ['127.0.0.1', '::1'], ['127.0.0.1', '::1'])
-    """
-    named = [name.strip("[]") for name in re.split(r"[\s,]+", interfaces)]
-    numbers = [name for name in named if re.fullmatch(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*", name)]
-    everywhere = {"all", "loopback-only", "localhost"} & set(named)
-    return ["127.0.0.1", "::1"] if everywhere or not numbers else numbers
-
-
 def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
     """Address -> its greeting on port 25, or why there is none."""
     found = {}
-    # Of all that are its own, those where something listens.
-    everywhere = [name for name, port in sockets("0A").values() if port == 25] if interfaces.strip() == "all" else []
-    for address in everywhere or addresses(interfaces):
+    named = addresses(interfaces)
+    if interfaces.strip() == "all":
+        named = [address for address, port in sockets("0A").values() if port == 25] or named
+    for address in named:
         try:
             with socket.create_connection((address, 25), timeout=seconds) as connection:
                 found[address] = connection.recv(512).decode(errors="replace").strip()
