@@ -20,6 +20,11 @@ HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_HOST}")
 FULL_NAME = re.compile(_NAME)
 ADDRESS = re.compile(rf"{_LOCAL_PART}@(?=.{{1,253}}\Z){_HOST}")
 
+# Of the web: user and password, which may be left out, and the server.
+WEB_ADDRESS = re.compile(
+    r"https?://(?:(?P<login>[^\s/?#@]*)@)?(?P<server>(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)(?P<rest>[/?#]\S*)?"
+)
+
 # Ends of names that exist only inside a network, so that no provider lets anybody own an address
 # there: RFC 6761, 6762, 8375, 9476 and the names that routers make up. ".test" is left out: it is
 # what test systems, this project's own among them, call their mail domains.

@@ -24,10 +24,6 @@ SLOTS = ("a", "b")
 LOGINS = "sasl_passwd"
 # Whom `smarthost watch` tells; whoever knows the addresses in it can write there.
 WATCH = "watch.json"
-# An address of the web: user and password, which may be left out, and the server.
-WEB_ADDRESS = re.compile(
-    r"https?://(?:(?P<login>[^\s/?#@]*)@)?(?P<server>(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)(?P<rest>[/?#]\S*)?"
-)
 # Map types that `postmap` compiles -> what it adds to the name of the text.
 COMPILED = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils import addresses, configuration
+from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils import networks, senders
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import read_account, read_password, read_username
 from ansible_collections.homelab.mail.plugins.plugin_utils.local import check_mailbox, read_aliases, read_generic
@@ -152,7 +152,7 @@ def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
     ways: dict[str, Any] = {}
     for name in ("ntfy", "webhook", "ping"):
         url = text(settings, f"watch_{name}")
-        if url and not (configuration.WEB_ADDRESS.fullmatch(url) and url.isascii()):
+        if url and not (addresses.WEB_ADDRESS.fullmatch(url) and url.isascii()):
             verdict.fault(
                 f"watch_{name}",
                 "is not a web address.",

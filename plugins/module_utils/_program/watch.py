@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.module_utils._program import files, health, services
 
 STATE = os.path.join(services.STATE, "watch.json")
@@ -125,7 +125,7 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
 
 def _make(call: Call) -> str:
     """Make the call; says what went wrong. The address is left out: whoever knows it can write there."""
-    address = configuration.WEB_ADDRESS.fullmatch(call.url)
+    address = addresses.WEB_ADDRESS.fullmatch(call.url)
     if not address:
         return "an address that is none"
     started = time.monotonic()
