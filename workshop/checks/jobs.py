@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from workshop.lab import STATE
+from workshop.lab.images import PROVIDER
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -29,21 +30,31 @@ class Job:
         chosen = {"LIMIT": self.hosts} if self.hosts != "all" else {}
         # Molecule's notes, which are one for all runs of a scenario.
         notes = {"MOLECULE_EPHEMERAL_DIRECTORY": str(STATE / "molecule" / self.name)}
-        return {"LAB": lab, **chosen, **notes, "TESTS": ",".join(self.tests)}
+        short = {"STEPS": "[destroy, create, prepare, converge, verify, destroy]"}
+        steps = short if self.tests and not {*EACH} & {*self.tests} else {}
+        return {"LAB": lab, **chosen, **notes, **steps, "TESTS": ",".join(self.tests)}
+
+    def images(self) -> set[str]:
+        """The images that it needs."""
+        inventory = yaml.safe_load((PROJECT / f"molecule/{self.scenario}/inventory/hosts.yml").read_text())["all"]
+        wanted = re.split("[,:]", self.hosts)
+        suites = {host["suite"] for name, host in inventory["hosts"].items() if {name, "all"} & {*wanted}}
+        return {PROVIDER, *suites}
 
 
 # A host's own way: rendered, delivered, run again, booted, given back.
 EACH = ("test_host", "test_mail", "test_untidy", "test_whole_life")
 # The longest first. What is on two hosts for the sake of Postfix's versions needs the oldest and the newest.
 JOBS = (
-    Job("run", "default", "trixie", ("test_run",)),
     Job("replies", "replies"),
-    Job("faults", "default", "trixie", ("test_faults", "test_names")),
+    Job("run", "default", "trixie", ("test_run",)),
     Job("trial", "default", "bullseye,sid", ("test_trial", "test_rehearsal", "test_flow")),
+    Job("faults", "default", "trixie", ("test_faults", "test_names")),
+    Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found", "test_house")),
     Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables")),
+    Job("rest", "default", "trixie"),
     Job("fleet", "default", "bookworm,trixie,forky", (*EACH, "test_check")),
     Job("systems", "systems"),
-    Job("rest", "default", "trixie"),
 )
 
 

@@ -18,7 +18,8 @@ from workshop.lab.host import podman
 PROJECT = Path(__file__).resolve().parents[2]
 PINNED = PROJECT / "requirements/host.txt"
 OURS = ".collections/ansible_collections/homelab/mail/plugins"
-TESTS = ("tests/unit/plugins/module_utils", "tests/unit/plugins/modules", f"{OURS}/module_utils")
+# Doctest loads each module.
+TESTS = ("tests/unit/plugins/module_utils", f"{OURS}/module_utils", f"{OURS}/modules")
 
 
 def _pytest() -> Path:

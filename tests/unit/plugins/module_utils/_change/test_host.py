@@ -110,10 +110,10 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
         server.close()
 
 
-def fake(running: bool = True) -> SimpleNamespace:
+def fake(running: bool = True, astray: str = "") -> SimpleNamespace:
     manager = SimpleNamespace(log=lambda _mark: ["postfix/master[1]: fatal: bind: Address already in use"])
     return SimpleNamespace(
-        value=lambda _name: "loopback-only", running=lambda: running, astray=lambda: "", manager=manager
+        value=lambda _name: "loopback-only", running=lambda: running, astray=lambda: astray, manager=manager
     )
 
 
@@ -129,3 +129,12 @@ def test_what_greets_while_postfix_does_not_run_is_another_program(
     port(b"220 exim\r\n")
     with pytest.raises(Refused, match=r"answers b'220 exim.*It said: fatal: bind: Address already in use"):
         daemon._wait_for_greeting(fake(running=False), None)
+
+
+def test_a_postfix_that_runs_astray_after_a_restart_is_no_success(
+    port: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "GREETING_SECONDS", 0.5)
+    port(b"220 nas.lan ESMTP\r\n")
+    with pytest.raises(Refused, match=r"it listens on 0\.0\.0\.0 as well"):
+        daemon._wait_for_greeting(fake(astray="it listens on 0.0.0.0 as well"), None)
