@@ -77,6 +77,8 @@ def signs(values: Mapping[str, str], own_names: list[str], services: Iterable[st
         address, _colon, port = name.rpartition(":")
         if (
             kind == "inet"
+            # Apple's master.cf has submission, which listens to this host alone, as all of its Postfix does.
+            and not inside
             and "smtpd" in columns
             and port not in ("smtp", "25")
             and not configuration.LOOPBACK.fullmatch(address)

@@ -69,6 +69,11 @@ def test_a_service_that_takes_mail_of_others_is_a_sign(line: str, found: list[st
     assert mailserver.signs({}, [], [line]) == [f"master.cf has {name}" for name in found]
 
 
+def test_a_service_that_takes_mail_of_this_host_alone_is_none() -> None:
+    """Apple's master.cf has it so."""
+    assert mailserver.signs({"inet_interfaces": "loopback-only"}, [], ["submission inet n - n - - smtpd"]) == []
+
+
 @pytest.mark.parametrize(
     ("text", "signs"),
     [
