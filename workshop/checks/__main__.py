@@ -21,7 +21,7 @@ from .jobs import PROJECT, chosen
 # By the name under which they are imported; their examples are tests, too.
 MODULE_UTILS = ".collections/ansible_collections/homelab/mail/plugins/module_utils"
 # Hosts mostly wait: for mail, for a timer, for Ansible on the other side.
-JOBS_AT_ONCE = 2 * (os.cpu_count() or 1) + 1
+JOBS_AT_ONCE = 2 * (os.cpu_count() or 1)
 BEGUN = time.monotonic()
 
 

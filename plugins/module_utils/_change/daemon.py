@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # How long a daemon may take to answer, and how long to be there at all.
 GREETING_SECONDS = 15
 STARTING_SECONDS = 3
-QUIET_SECONDS = 5
+QUIET_SECONDS = 10
 
 
 def take(host: Host, restart: bool) -> None:
