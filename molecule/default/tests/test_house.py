@@ -151,12 +151,12 @@ def test_who_is_listed_sends_as_the_account_and_no_one_else_sends_at_all(
     mail = provider.wait_for_mail(lambda mail: mail["Subject"] == subject)
     assert (mail.sender, mail.recipient) == ("casey@fastmail.com", "friend@elsewhere.example")
     assert mail["From"] == "Scanner <casey@fastmail.com>"
-    # Neither by a route of its own does it reach others, nor is a mail split in two.
+    # No mail is split in two.
     for end in ("\\n.\\n", "\\n.\\r\\n", "\\r\\n.\\n", "\\r.\\r"):
         exec(web, "python3", "-c", SMUGGLE, listed, subject, end, check=False)
     time.sleep(1)
     assert "smuggled" not in provider.subjects()
-    # The 61st in a minute has to come back, but not the host's own.
+    # Of more than 60 in a minute the last has to come back, but not the host's own.
     assert hand_in(web, listed, times=65) == "450"
     assert hand_in(f"{LAB}-{NAME}", "127.0.0.1", times=65) == "250"
     # What is named by its own address is a host that sends for itself, and is not counted.
