@@ -5,7 +5,9 @@ Postfix shows it a mail's own headers alone, not those of a mail attached to it,
 
 import asyncio
 import json
+import os
 import re
+import socket
 import struct
 from email.utils import getaddresses
 from pathlib import Path
@@ -83,6 +85,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def main() -> None:
     """Serve Postfix for as long as it runs."""
     server = await asyncio.start_server(serve, "127.0.0.1", PORT)
+    # Only now may Postfix be told to ask; what it cannot ask, it puts off.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
     await server.serve_forever()
 
 

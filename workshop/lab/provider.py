@@ -176,6 +176,7 @@ _UNIT = """\
 [Unit]
 Before=postfix.service
 [Service]
+Type=notify
 ExecStart=/usr/bin/python3 /opt/milter.py
 [Install]
 WantedBy=multi-user.target

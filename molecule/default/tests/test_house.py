@@ -56,7 +56,7 @@ def test_a_relay_that_goes_by_addresses_needs_no_login_and_is_verified(
 ) -> None:
     """Before that, what would keep all mail waiting is found."""
     refused = run(**RELAY)
-    assert refused.returncode != 0
+    assert refused.returncode != 0, said(refused)
     assert "Nothing was changed: smtp.fastmail.com refused the recipient casey@fastmail.com: 5" in said(refused)
     provider.serve_address(address(NAME))
     provider.use_certificate("untrusted")
