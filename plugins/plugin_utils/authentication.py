@@ -59,11 +59,9 @@ def judged(header: bytes, provider: str) -> dict[str, Any]:
     """As whom a mail shows, and how its receiver judged it."""
     mail = email.message_from_bytes(header, policy=email.policy.default)
     server, found = _of_receiver(header.decode(errors="replace"))
-    verdict: dict[str, str] = {}
-    for method, result, _about in found:
-        # A mail may have several signatures: one that is right is enough.
-        if method in ("spf", "dkim", "dmarc") and verdict.get(method) not in _PASS:
-            verdict[method] = result
+    # A mail may have several signatures: one that is right is enough, so it comes last.
+    rising = sorted(found, key=lambda said: said[1] in _PASS)
+    verdict = {method: result for method, result, _about in rising if method in ("spf", "dkim", "dmarc")}
     author = getattr(mail["From"], "addresses", ())
     domain = author[0].domain.lower() if author else "its sender"
     other = next((about for _method, result, about in found if result in _PASS and about not in ("", domain)), "")

@@ -52,9 +52,7 @@ def read_inbox(
     asked = {"inbox_username": username, "inbox_password": password, "inbox_host": host}
     if foreign and not all(asked.values()):
         missing = next(name for name, value in asked.items() if not value)
-        verdict.fault(
-            missing, "is not set.", "Another mailbox needs all three: its IMAP server, the login, the password."
-        )
+        verdict.fault(missing, "is not set.", "Another mailbox needs three: its IMAP server, login and password.")
     if not host or not (login or username):
         only = "only sends" if provider.get("mailboxes") is False else "has no mailbox that is known here"
         said = provider.get("inbox_help") or f"{provider['name'][:1].upper()}{provider['name'][1:]} {only}."
