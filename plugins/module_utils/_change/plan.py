@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -61,6 +61,8 @@ class Seen:
     #: Those of master.cf.
     services: Iterable[str]
     found: Found
+    #: Of what is wrong and outdated, what is not there at all.
+    lacking: Collection[str] = ()
     #: Nobody wrote this main.cf: the role has installed Postfix, in this run or in one that was refused.
     fresh: bool = False
     #: Whether this main.cf is the role's, so that what was there before is kept already.
@@ -251,7 +253,8 @@ def _diff(want: Wanted, seen: Seen, in_place: str, old: str | None) -> list[dict
     # The program is no text that people would read here.
     others = [path for path in seen.wrong if path not in said] + sorted(seen.found.outdated)
     if others:
-        before, after = ("".join(f"{path}: {how} it should be\n" for path in others) for how in ("not as", "as"))
+        before = "".join(f"{path}: not as it should be\n" for path in others if path not in seen.lacking)
+        after = "".join(f"{path}: {'created' if path in seen.lacking else 'as it should be'}\n" for path in others)
         shown.append(_texts("mode, owner, compiled table or program", before, after))
     return shown
 
@@ -272,13 +275,15 @@ def look(host: Host, want: Wanted) -> Seen:
     asks_postfix = host.installed and bool(main_cf) and not fresh
     own_names = list(want.own_names)
     recipients = None if slot else aliases.look(host, own_names, asks_postfix)
+    found = host.look(want.main_cf, installation.files())
     return Seen(
         directory=host.directory,
         main_cf=main_cf,
         wrong=wrong,
+        lacking={path for path in (*wrong, *found.outdated) if not os.path.lexists(path)},
         texts={name: host.read(host.table(slot, name)) for name in names},
         services=host.services_there() if host.installed else (),
-        found=host.look(want.main_cf, installation.files()),
+        found=found,
         fresh=fresh,
         # Not by the record: it may be from a first run that failed, and the host a mail server by now.
         kept=slot is not None,
