@@ -204,6 +204,9 @@ def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
             f"{waits} mails wait in the queue, and the configuration from before may not be able to send them. "
             "See mailq for why they wait, or set smarthost_abandon_queue: true to leave them there."
         )
+    obstacle = packages.obstacle(record)
+    if obstacle:
+        raise Refused(obstacle)
     actions, diff = [], []
     if found:
         actions.append("gave back the configuration from before")
