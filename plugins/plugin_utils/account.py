@@ -56,6 +56,8 @@ def read_account(
         "login": username if provider.get("from") in ("owned", "login") else "",
         "senders": [],
         **{name: provider.get(name) for name in ("size_limit", "concurrency", "messages_per_connection")},
+        # Whole seconds between two mails.
+        "pause": -(-60 // provider["messages_per_minute"]) if "messages_per_minute" in provider else 0,
     }
 
 

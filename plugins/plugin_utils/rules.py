@@ -105,6 +105,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["size_limit"] = max((one.get("size_limit") or 0 for one in accounts), default=0)
     for name in ("rewrite", "map_type", "ca_file"):
         verdict.plan[name] = text(settings, name)
+    verdict.plan["from_name"] = senders.phrase(text(settings, "from_name").strip())
     verdict.plan["verify_login"] = _verify_login(verdict, settings)
     verdict.plan["aliases"] = read_aliases(verdict, settings, provider, account["from"])
     check_mailbox(verdict, settings, account, providers)

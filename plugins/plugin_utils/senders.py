@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from email.header import Header
+from email.utils import formataddr
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
@@ -25,6 +27,17 @@ def escaped(text: str) -> str:
     a\\.b\\+c\\/d
     """
     return re.sub(r"([][.*+?^$(){}|\\/])", r"\\\1", text)
+
+
+def phrase(name: str) -> str:
+    """A name as it stands before an address in a header, in the result of a table: there $ is a sign of its own.
+
+    >>> phrase("nas"), phrase('A "b".'), phrase("Büro $1")
+    ('nas', '"A \\\\"b\\\\"."', '=?utf-8?q?B=C3=BCro_=241?=')
+    """
+    if not name.isascii():
+        return " ".join(Header(name, "utf-8").encode().split())
+    return formataddr((name, "x")).removesuffix("<x>").strip().replace("$", "$$") if name else ""
 
 
 def private_domain() -> str:

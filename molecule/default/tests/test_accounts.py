@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import testinfra
+import yaml
 from conftest import (
     LAB,
     MAIN_CF,
     NAME,
     NEW_PASSWORD,
+    PASSWORD,
     PROJECT,
     Change,
     Mail,
@@ -211,3 +213,67 @@ def test_no_password_of_any_account_is_shown(host: Host, provider: Provider, tmp
         text = "".join(line for line in (done.stdout + done.stderr).splitlines() if "extra-vars" not in line)
         assert OTHER_PASSWORD not in text
     assert changed(shown) == 1 and changed(gone) == 1
+
+
+def test_hosts_that_send_as_one_address_are_told_apart_by_a_name(host: Host, provider: Provider) -> None:
+    name = 'Cellar "NAS" $1'
+    assert changed(run(smarthost_from_name=name, smarthost_accounts=[FAMILY])) == 1
+    for header, sender, shown in (
+        ("To: x", ACCOUNT, name),
+        ("From: root (Cron Daemon)", ACCOUNT, name),
+        ('From: "Müller, Jörg" <scan@printer.lan>', ACCOUNT, name),
+        ("From: =?utf-8?q?J=C3=B6rg?= <root@my_nas>", ACCOUNT, name),
+        ("From:", ACCOUNT, name),
+        # Of who has an address of the account, the name is meant.
+        ("From: Nextcloud <casey@fastmail.com>", ACCOUNT, "Nextcloud"),
+    ):
+        arrived = Mail(host, headers=f"{header}\nX-Case: 1").arrived(provider)["From"].addresses
+        assert [(one.display_name, one.addr_spec) for one in arrived] == [(shown, sender)], header
+    arrived = Mail(host, sender="backup").arrived(provider)["From"].addresses[0]
+    assert (arrived.display_name, arrived.addr_spec) == (name, OTHER_ACCOUNT)
+
+
+# Microsoft takes 30 mails in a minute, here 3 in six seconds.
+PACED = {"name": "office", "provider": "microsoft365", "host": "smtp.fastmail.com", "port": 587}
+OFFICE = "office@office.test"
+
+
+def test_a_burst_keeps_to_the_pace_of_a_provider_with_few_logins(host: Host, provider: Provider) -> None:
+    provider.set_password(OTHER_PASSWORD, OFFICE)
+    provider.set_owned([OFFICE], OFFICE)
+    changed(run(smarthost_accounts=[{**PACED, "username": OFFICE, "password": OTHER_PASSWORD, "senders": ["office"]}]))
+    provider.pace(3, 6)
+    marker = provider.marker()
+    mails = [Mail(host, sender="office") for _number in range(10)]
+    for mail in mails:
+        assert mail.arrived(provider).login == OFFICE
+    log = provider.log_since(marker)
+    assert "Message delivery request rate limit exceeded" not in log
+    time.sleep(11)
+    assert logins(provider, marker) == 1
+
+
+# --- docs/accounts.md -------------------------------------------------------------------------------
+
+PAGE = (PROJECT / "docs/accounts.md").read_text()
+VAULT = {"vault_password": PASSWORD, "vault_family_password": OTHER_PASSWORD}
+# Of each block, a sender as it waits, and the account that it leaves through.
+BLOCKS = {
+    "family": ["alerts@sasha.test.localdomain", "sasha@icloud.com.localdomain"],
+    "bulk": [f"backup@{NAME}", "www-data@3f2a1b9c", "backup@casey.test.localdomain"],
+    "club": ["someone@club.test.localdomain", f"wiki@{NAME}"],
+    "robin": ["robin@fastmail.com.localdomain"],
+}
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL), ids=list(BLOCKS))
+def test_what_the_page_shows_can_be_copied(host: Host, text: str) -> None:
+    filled = re.sub(r'"\{\{ (\w+) \}\}"', lambda found: VAULT.get(found[1], NEW_PASSWORD), text)
+    variables = yaml.safe_load(filled)
+    changed(run(smarthost_verify_login=False, **variables))
+    [account] = variables["smarthost_accounts"]
+    table = host.check_output("echo /etc/postfix/smarthost/?/relay")
+    for sender in BLOCKS[account["name"]]:
+        way = host.check_output(f"postmap -q {sender} regexp:{table}")
+        assert way.startswith(f"smarthost-{account['name']}:["), sender
+    assert host.run(f"postmap -q root@{NAME} regexp:{table}").stdout == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.header import decode_header, make_header
+from email.utils import getaddresses
 from typing import Any
 
 import pytest
@@ -94,6 +96,21 @@ def test_each_account_has_its_own_login_and_settings() -> None:
     assert f"message_size_limit = {max(sizes)}\n" in main_cf
     # The systems' own parameters are the default account's.
     assert "\nrelayhost = [smtp.fastmail.com]:465\n" in main_cf
+
+
+def test_a_provider_s_pace_is_kept_by_each_account() -> None:
+    office = {"name": "office", "provider": "microsoft365", "username": "nas@bobs.org", "password": "correct horse 7"}
+    main_cf = files(office)["main.cf"]
+    assert "smarthost-office_destination_rate_delay = 2s" in main_cf
+    assert "\nconnection_cache_ttl_limit = 10s" in main_cf and "\nsmtp_destination_rate_delay" not in main_cf
+    alone = rendering.render(rendering.judge(**{key: office[key] for key in office if key != "name"}).plan)["main.cf"]
+    assert "\nsmtp_destination_rate_delay = 2s\n" in alone
+
+
+def test_a_name_is_shown_as_it_was_given_whatever_is_in_it() -> None:
+    for name in ("nas", 'A "b" \\ c', "Büro, Keller", "x" * 200, "Ä" * 60, "=?x?= <a@b>"):
+        [(shown, address)] = getaddresses([f"{senders.phrase(name).replace('$$', '$')} <a@b.test>"])
+        assert (str(make_header(decode_header(shown))), address) == (name, "a@b.test")
 
 
 @pytest.mark.parametrize("given", [{}, {"accounts": []}, {"rewrite": "all"}, {"clients": ["172.17.0.0/16"]}])

@@ -994,6 +994,7 @@ PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "username": lambda bad: good("custom", username=f"bob{bad}x", from_="nas@bobs.org"),
     "password": lambda bad: good("custom", password=f"T8cW!k2{bad}p#9"),
     "from": lambda bad: good("custom", from_=f"nas@bobs.org{bad}"),
+    "from_name": lambda bad: {"from_name": f"n{bad}as"},
     "aliases": lambda bad: {"aliases": {"root": f"a@bobs.org{bad}x"}},
     "aliases, list item": lambda bad: {"aliases": {"root": ["a@bobs.org", f"b@b.org{bad}x"]}},
     "aliases, key": lambda bad: {"aliases": {f"ro{bad}ot": "a@bobs.org"}},
