@@ -115,8 +115,8 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["aliases"] = read_aliases(verdict, settings, provider, account["from"])
     check_mailbox(verdict, settings, account, providers)
     verdict.plan["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
-    verdict.plan["allowed"] = read_allowed(verdict, settings, addresses_of(verdict.plan))
     verdict.plan["parameters"] = _parameters(verdict, settings, provider)
+    verdict.plan["allowed"] = read_allowed(verdict, settings, addresses_of(verdict.plan))
     verdict.plan["clients"] = networks.read_clients(verdict, settings)
     if verdict.plan["clients"]["networks"]:
         # Whatever they send as, the account may send as nobody but itself.
@@ -322,7 +322,7 @@ def addresses_of(plan: Mapping[str, Any]) -> list[str]:
     """The addresses that mail of the plan goes to or comes from on the internet, each once."""
     found = [account["from"] for account in plan["accounts"]]
     found += [target for targets in plan["aliases"].values() for target in targets]
-    found += list(plan["generic"].values())
+    found += [*plan["generic"].values(), plan["parameters"].get("always_bcc", "")]
     return list(dict.fromkeys(address for address in found if "@" in address))
 
 
