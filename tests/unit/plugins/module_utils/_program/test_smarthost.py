@@ -131,3 +131,11 @@ def test_a_token_that_is_login_and_password_is_not_printed(
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert smarthost.main(["login"]) == 0
     assert "t0ken" not in capsys.readouterr().out
+
+
+def test_where_no_login_is_made_none_is_called_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smarthost, "status", lambda secret: {})
+    for username, verdict in (("", "none needed"), ("casey", "accepted")):
+        taken = (login.Outcome(login.ACCEPTED), {"username": username, "password": ""})
+        monkeypatch.setattr(smarthost, "try_login", lambda taken=taken: taken)
+        assert smarthost.report(True)["login"] == {"verdict": verdict, "said": ""}
