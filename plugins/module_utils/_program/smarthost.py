@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -29,6 +30,8 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
 )
 
 TEST_SECONDS = 60
+# What a timer starts is through by then, or never.
+HUNG_SECONDS = 600
 # Losses that are listed for programs; the sentences count all.
 MOST_LOSSES = 100
 
@@ -48,6 +51,7 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     up = [address for address, greeting in answers.items() if greeting.startswith("220")]
     manager = managers.manager(ours.get("service_manager", ""), system.run, parameters.get("maillog_file", ""))
     result.update({
+        "idle": services.idle(manager) if ours else [],
         "host": parameters.get("myhostname", ""),
         "provider": ours.get("name", ""),
         "relayhost": parameters.get("relayhost", ""),
@@ -253,6 +257,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
     given = parser.parse_args(arguments)
     called = {"status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry}
+    if given.command in ("watch", "retry"):
+        # One that hangs would be the last.
+        signal.alarm(HUNG_SECONDS)
     try:
         return called[given.command](given)
     except (BrokenPipeError, KeyboardInterrupt):
