@@ -34,7 +34,7 @@ def test_every_variable_that_yaml_or_a_template_reads_is_public() -> None:
 
 
 def test_every_link_of_the_pages_leads_somewhere() -> None:
-    for page in (*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md"), *rendering.ROLE.glob("**/*.md")):
+    for page in (*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("**/*.md"), *rendering.ROLE.glob("**/*.md")):
         for path, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
             target = (page.parent / path) if path else page
             assert target.exists(), f"{page.name}: {path}"
