@@ -10,7 +10,7 @@ description:
     Looks up the server, connects, verifies its certificate, logs in, announces the sender and leaves. Changes nothing,
     so it also runs in check mode.
   - Fails where the provider refuses, with its reply, what that means and what to do. Warns where it cannot be reached.
-author: [The homelab.mail authors]
+extends_documentation_fragment: [homelab.mail.smarthost]
 options:
   login:
     description:
