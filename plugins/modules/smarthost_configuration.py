@@ -17,7 +17,7 @@ description:
     queue is sent as soon as a new login is in place.
   - A Postfix that does not run is started, also where nothing was changed.
   - The first main.cf that the role finds is kept in C(smarthost/original).
-extends_documentation_fragment: [homelab.mail.smarthost]
+extends_documentation_fragment: [homelab.mail.smarthost, homelab.mail.smarthost.login]
 attributes:
   diff_mode:
     support: full
