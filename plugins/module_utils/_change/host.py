@@ -152,7 +152,7 @@ class Host:
 
     def program(self, key: str) -> dict[str, str]:
         """Path -> seal of each file of the program that is there."""
-        within = [os.path.join(folder, name) for folder, _, names in os.walk(services.LIBRARY) for name in names]
+        within = [os.path.join(folder, name) for folder, _folders, names in os.walk(services.LIBRARY) for name in names]
         return self._sealed(key, [services.LAUNCHER, *(path for path in within if path.endswith(".py"))], self.read)
 
     @property
