@@ -137,8 +137,9 @@ def test_a_token_that_is_login_and_password_is_not_printed(
 
 
 def test_where_no_login_is_made_none_is_called_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smarthost, "status", lambda secret: {})
+    monkeypatch.setattr(smarthost, "status", lambda secrets: {})
     for username, verdict in (("", "none needed"), ("casey", "accepted")):
-        taken = (login.Outcome(login.ACCEPTED), {"username": username, "password": ""})
-        monkeypatch.setattr(smarthost, "try_login", lambda taken=taken: taken)
-        assert smarthost.report(True)["login"] == {"verdict": verdict, "said": ""}
+        taken = (login.Outcome(login.ACCEPTED), {"id": "", "username": username, "password": ""})
+        monkeypatch.setattr(smarthost.accounts, "try_logins", lambda taken=taken: [taken])
+        found = smarthost.report(True)["login"]
+        assert (found["verdict"], found["said"]) == (verdict, "")
