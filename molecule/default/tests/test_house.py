@@ -9,10 +9,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import testinfra
-from conftest import INVENTORIES, LAB, NAME, Mail, changed, forget_the_log, run, run_site, said
+from conftest import INVENTORIES, LAB, NAME, Mail, changed, follow, forget_the_log, run, run_site, said
 from testinfra.host import Host
 
 from workshop.lab import labs
@@ -211,6 +212,39 @@ def test_a_spoke_needs_its_hub_alone_and_waits_for_it(
     host.run_expect([0], "systemctl start postfix")
     assert waiting.arrived(provider, timeout=60)
     spoke.run_expect([0], "smarthost status")
+
+
+def test_a_test_mail_is_followed_by_the_hub_into_the_inbox(
+    host: Host, provider: Provider, usual: None, web: str, inventory: str, mailbox: dict[str, Any], tmp_path: Path
+) -> None:
+    inventories = [INVENTORIES[0], Path(inventory)]
+
+    def way() -> dict[str, Any]:
+        done = follow(mailbox, tmp_path, limit="web", to="root", minutes=0.1, inventories=inventories)
+        assert "HANDED IN QUEUED HUB TAKEN ARRIVED" in said(done)
+        [row] = json.loads((tmp_path / "mail.json").read_text())
+        return dict(row)
+
+    changed(run(smarthost_clients=[address("web")]))
+    changed(run_site(limit="web", inventories=inventories), "web")
+    row = way()
+    assert (row["mail"], row["folder"]) == ("arrived", "INBOX")
+    times = row["details"]["times"]
+    seen = [times[step] for step in ("handed in", "queued", "hub")]
+    assert seen == sorted(seen) and seen[0] - 1 < times["taken"] <= times["arrived"] + 1
+    # Taken by the hub, where it waits.
+    provider.answer(False)
+    row = way()
+    assert (row["mail"], row["hub"] != "STOPPED", row["taken"]) == ("NOT THERE", True, "STOPPED")
+    assert "does it wait on the hub? smarthost status says so there." in row["notes"][0]
+    provider.answer(True)
+    host.run_expect([0], "postqueue -f")
+    # The hub does not take it.
+    host.run_expect([0], "systemctl stop postfix")
+    row = way()
+    assert (row["mail"], row["hub"], row["taken"]) == ("deferred", "STOPPED", "-")
+    exec(web, "postsuper", "-d", "ALL")
+    host.run_expect([0], "systemctl start postfix")
 
 
 def test_no_one_but_those_who_are_named_is_written_to(host: Host, provider: Provider, usual: None) -> None:
