@@ -214,8 +214,8 @@ def _anew(want: Wanted, seen: Seen, old: str | None) -> dict[str, list[str]]:
     """What of the mails that wait is looked up anew."""
     texts = want.texts
     new = [name for name in texts if not old or seen.texts.get(name, "") != texts[name]]
-    # Mail from before the role, or for a hub that knew who gets it, may be for users of this host. What has been given a
-    # recipient elsewhere is not in this table.
+    # Mail from before the role, or for a hub that knew who gets it, may be for users of this host. What has a recipient
+    # elsewhere by now is not in this table.
     recipients = [name for name in (configuration.RECIPIENTS,) if name in new]
     return {"sender": [name for name in configuration.SENDER_TABLES if name in new], "recipients": recipients}
 
