@@ -6,7 +6,7 @@ short_description: Show what all hosts said of their mail as a table
 description:
   - Prints a table with a row for every host, what to do about those that are not well below it; C(faulty) names them.
   - With V(verdict) it fails, so that the run ends with an error on that host. Runs on the controller alone.
-author: [The homelab.mail authors]
+extends_documentation_fragment: [homelab.mail.smarthost]
 options:
   of:
     description:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils._program import (
+    accounts,
     health,
     login,
     queued,
@@ -129,7 +130,16 @@ def test_a_token_that_is_login_and_password_is_not_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     account = {"host": "smtp.postmarkapp.com", "username": "t0ken", "password": "t0ken"}
-    monkeypatch.setattr(smarthost, "try_login", lambda: (login.Outcome(login.ACCEPTED, "", ""), account))
+    monkeypatch.setattr(accounts, "try_logins", lambda: [(login.Outcome(login.ACCEPTED, "", ""), account)])
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert smarthost.main(["login"]) == 0
     assert "t0ken" not in capsys.readouterr().out
+
+
+def test_where_no_login_is_made_none_is_called_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smarthost, "status", lambda secrets: {})
+    for username, verdict in (("", "none needed"), ("casey", "accepted")):
+        taken = (login.Outcome(login.ACCEPTED), {"id": "", "username": username, "password": ""})
+        monkeypatch.setattr(smarthost.accounts, "try_logins", lambda taken=taken: [taken])
+        found = smarthost.report(True)["login"]
+        assert (found["verdict"], found["said"]) == (verdict, "")

@@ -141,6 +141,7 @@ def test_prometheus_gets_whole_files_of_the_promised_names(tmp_path: Path) -> No
     watch.watch(BROKEN, {"textfile": str(tmp_path)}, str(tmp_path / "state"))
     lines = (tmp_path / "smarthost.prom").read_text().splitlines()
     assert [line for line in lines if not line.startswith("#")] == [
+        "smarthost_healthy 0",
         "smarthost_queue_messages 2",
         "smarthost_oldest_message_seconds 20",
         "smarthost_login_ok 0",
