@@ -200,7 +200,11 @@ class Host:
 
     def running(self) -> bool:
         """Whether the master daemon of this configuration runs, and not only until somebody logs out."""
-        return self.installed and self.command("postfix", "status")[0] == 0 and self.manager.holds()
+        return self.started() and self.manager.holds()
+
+    def started(self) -> bool:
+        """Whether it runs at all, whoever has started it."""
+        return self.installed and self.command("postfix", "status")[0] == 0
 
     def master(self, main_cf: str | None = None) -> str:
         """Process number of the master daemon; empty where none has written it down, or it has ended."""
