@@ -45,18 +45,19 @@ class ActionModule(ActionBase):
     def _look(self, found: dict[str, dict[str, Any]], hostvars: Mapping[str, Any]) -> None:
         """Add to each mail that was sent what its mailbox has of it; one login for all mails of a mailbox."""
         minutes, tidy = float(self._task.args.get("minutes", 5)), boolean(self._task.args.get("tidy", False))
-        boxes: dict[tuple[Any, ...], list[str]] = {}
+        boxes: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for host, answer in found.items():
             if answer.get("status") == "sent":
                 # Taken from where the preflight left it: an argument of a task can be shown.
                 box = hostvars[host]["__smarthost_preflight"]["plan"].get("inbox", {"said": "It is not known where."})
-                boxes.setdefault(tuple(box.items()), []).append(host)
+                boxes.setdefault(tuple(box.items()), []).append(answer)
 
-        def look(item: tuple[tuple[Any, ...], list[str]]) -> tuple[dict[str, dict[str, Any]], str]:
-            tokens = [found[host]["token"] for host in item[1]]
-            return inbox.watch(dict(item[0]), tokens, minutes, tidy, self._display.display)
+        def look(box: tuple[Any, ...]) -> None:
+            tokens = [answer["token"] for answer in boxes[box]]
+            seen, said = inbox.watch(dict(box), tokens, minutes, tidy, self._display.display)
+            for answer in boxes[box]:
+                answer["arrival"] = seen.get(answer["token"], {"said": said})
 
-        with ThreadPoolExecutor() as pool:
-            for hosts, (seen, said) in zip(boxes.values(), pool.map(look, boxes.items()), strict=True):
-                for host in hosts:
-                    found[host]["arrival"] = seen.get(found[host]["token"], {"said": said})
+        # All at once: each look may take all of the minutes.
+        with ThreadPoolExecutor(len(boxes) or 1) as pool:
+            list(pool.map(look, boxes))

@@ -51,8 +51,8 @@ token:
   type: str
 times:
   description: >-
-    When the mail was C(handed in), C(queued) by the host's Postfix and C(taken) by the provider, in seconds since 1970
-    by the host's clock.
+    When the mail was C(handed in), C(queued) by the host's Postfix and C(taken) by the provider, or by one's own
+    C(hub), in seconds since 1970 by the host's clock; null for what did not happen.
   returned: always but in check mode
   type: dict
 cause:

@@ -19,46 +19,52 @@ _REMEDIES = {
 }
 
 
+_WRITTEN = re.compile("^authentication-results:((?:.|\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
+# A quoted string, or a comment, in which there may be others.
+_COMMENT = r"\((?:\\.|[^()\\]|{})*\)"
+_ASIDE = re.compile(r'"((?:\\.|[^"\\])*)"|' + _COMMENT.format(_COMMENT.format(_COMMENT.format("(?!)"))), re.DOTALL)
+# Method, result, and the domain that it is about.
+_RESULT = re.compile(
+    r";\s*([\w-]+)\s*(?:/\s*\d+\s*)?=\s*([\w-]+)"
+    r"(?:[^;]*?\b(?:header\s*\.\s*[di]|smtp\s*\.\s*mailfrom)\s*=\s*(?:[^\s;]*@)?([\w.-]+))?"
+)
+
+
 def results(value: str) -> tuple[str, list[tuple[str, str, str]]]:
     """The server that wrote a header, and each method with its result and the domain that it is about.
 
     >>> results('mx.example 1 (a "b;" (c)); SPF=pass reason="x; header.d=y" smtp.mailfrom=a@b.example; none')
     ('mx.example', [('spf', 'pass', 'b.example')])
     """
-    parts, depth, quoted = [""], 0, False
-    for sign in re.findall(r"\\.|.", value, re.DOTALL):
-        quoted ^= sign == '"' and not depth
-        inside = depth
-        depth += 0 if quoted else (sign == "(") - (sign == ")" and depth > 0)
-        if sign == ";" and not quoted and not depth:
-            parts.append("")
-        else:
-            parts[-1] += " " if depth or inside else sign
-    found = []
-    reason = re.compile(r'\breason\s*=\s*("(\\.|[^"\\])*"|\S+)')
-    for part in (reason.sub("", part) for part in parts[1:]):
-        if shape := re.match(r"\s*([\w-]+)\s*(?:/\s*\d+\s*)?=\s*([\w-]+)", part):
-            about = re.search(r'(?:header\s*\.\s*[di]|smtp\s*\.\s*mailfrom)\s*=\s*"?(?:[^\s"]*@)?([\w.-]+)', part)
-            found.append((shape[1].lower(), shape[2].lower(), about[1].lower() if about else ""))
-    return (parts[0].split() or [""])[0].strip('"'), found
+    # Without comments, and each quoted string as one word, the rest has a simple shape.
+    plain = _ASIDE.sub(lambda aside: re.sub(r"[^\w.@-]", "_", aside[1] or "") or " ", value).lower()
+    return (plain.partition(";")[0].split() or [""])[0], _RESULT.findall(plain)
+
+
+def _of_receiver(header: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """The server that received a mail, and what its topmost header says, or a header for each method."""
+    # What lies below every Received was there before any server had the mail.
+    blocks = re.split("(?im)^received:", header)[:-1]
+    server, found = "", list[tuple[str, str, str]]()
+    for writer, said in map(results, next(filter(None, map(_WRITTEN.findall, blocks)), [])):
+        again = {method for method, *_ in said} & {method for method, *_ in found}
+        # What another server has written, or what judges anew, came with the mail.
+        if server and (not found or again or writer.split(".")[-2:] != server.split(".")[-2:]):
+            break
+        server, found = server or writer, found + said
+    return server, found
 
 
 def judged(header: bytes, provider: str) -> dict[str, Any]:
-    """As whom a mail shows, and how its receiver judged it: by the topmost header alone, and by none it came with."""
+    """As whom a mail shows, and how its receiver judged it."""
     mail = email.message_from_bytes(header, policy=email.policy.default)
-    names = " ".join(mail.keys()).lower()
-    # What lies below every Received was there before any server had the mail.
-    seen = "received" in names.partition("authentication-results")[2]
-    server, found = results(str(mail["Authentication-Results"])) if seen else ("", [])
-    verdict: dict[str, str] = {}
-    for method, result, _about in found:
-        # A mail may have several signatures: one that is right is enough.
-        if method in ("spf", "dkim", "dmarc") and verdict.get(method) not in _PASS:
-            verdict[method] = result
+    server, found = _of_receiver(header.decode(errors="replace"))
+    # A mail may have several signatures: one that is right is enough, so it comes last.
+    rising = sorted(found, key=lambda said: said[1] in _PASS)
+    verdict = {method: result for method, result, _about in rising if method in ("spf", "dkim", "dmarc")}
     author = getattr(mail["From"], "addresses", ())
     domain = author[0].domain.lower() if author else "its sender"
-    passed = [about for method, result, about in found if method in ("spf", "dkim") and result in _PASS and about]
-    other = next((about for about in passed if about != domain), "")
+    other = next((about for _method, result, about in found if result in _PASS and about not in ("", domain)), "")
     notes = []
     for method, result in verdict.items():
         # Nothing was asserted, so nothing failed: no fault where DMARC passes.
@@ -67,4 +73,5 @@ def judged(header: bytes, provider: str) -> dict[str, Any]:
             key = result if result in _REMEDIES else "alignment" if method == "dmarc" and other else method
             remedy = _REMEDIES[key].format(provider=provider, domain=domain, other=other)
             notes.append(f"{method.upper()} says {result} for {domain}. {remedy}")
-    return {"shown as": str(mail["From"] or ""), "server": server, "results": verdict, "notes": notes}
+    shown, received = str(mail["From"] or ""), mail.get_all("Received", [])
+    return {"shown as": shown, "server": server, "results": verdict, "notes": notes, "received": received}

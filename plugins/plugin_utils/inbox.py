@@ -13,7 +13,7 @@ from ansible_collections.homelab.mail.plugins.plugin_utils import authentication
 
 # For each answer of the server, and between two looks.
 ANSWER_SECONDS, PAUSE_SECONDS = 30, 3
-_HEADERS = "(INTERNALDATE BODY.PEEK[HEADER.FIELDS (SUBJECT FROM RECEIVED AUTHENTICATION-RESULTS)])"
+_HEADERS = "BODY.PEEK[HEADER.FIELDS (SUBJECT FROM RECEIVED AUTHENTICATION-RESULTS)]"
 _JUNK = re.compile(r"\b(junk|spam|bulk)", re.IGNORECASE)
 # Some providers keep a copy of what was sent.
 _NOT_RECEIVED = re.compile(r"\\(sent|all|drafts|noselect|nonexistent)\b|\b(sent|gesendet)", re.IGNORECASE)
@@ -32,9 +32,9 @@ def watch(
         with imaplib.IMAP4_SSL(inbox["host"], inbox["port"], ssl_context=context, timeout=ANSWER_SECONDS) as imap:
             imap.authenticate("PLAIN", lambda _: f"\0{inbox['username']}\0{inbox['password']}".encode())
             # Many say more to who has logged in.
-            can = imap.capability()[1][0].decode().upper().split()
+            imap.capabilities = tuple(imap.capability()[1][0].decode().upper().split())
             while True:
-                closed = _look(imap, can, tokens, found, inbox["provider"], tidy)
+                closed = _look(imap, tokens, found, inbox["provider"], tidy)
                 if told < len(found):
                     told = len(found)
                     tell(f"{told} of {len(tokens)} mails are in the mailbox {inbox['username']}.")
@@ -54,62 +54,57 @@ def _words(error: Exception, inbox: Mapping[str, Any]) -> str:
     return f"{inbox['host']} port {inbox['port']} could not be read: {text}."
 
 
-def _folders(imap: imaplib.IMAP4_SSL, can: list[str]) -> list[tuple[bytes, str, bool]]:
+def _folders(imap: imaplib.IMAP4_SSL) -> list[tuple[str, str, bool]]:
     """Each folder, as IMAP calls it and as people do, and whether it is for spam: the inbox, spam, the others."""
-    found = [(b'"INBOX"', "INBOX", False)]
+    found = [('"INBOX"', "INBOX", False)]
     # Without being asked, not every server says what a folder is for.
-    for line in imap.list(pattern="* RETURN (SPECIAL-USE)" if {"SPECIAL-USE", "LIST-EXTENDED"} <= {*can} else "*")[1]:
+    asked = " RETURN (SPECIAL-USE)" if {"SPECIAL-USE", "LIST-EXTENDED"} <= {*imap.capabilities} else ""
+    for line in imap.list(pattern=f"*{asked}")[1]:
         head, literal = line if isinstance(line, tuple) else (line or b"", b"")
         if shape := re.match(rb'\((.*?)\) (?:NIL|"(?:\\.|[^"\\])*") "?(.*?)"?$', head):
-            name = re.sub(rb'(["\\])', rb"\\\1", literal) or shape[2]
-            # Modified UTF-7.
-            parts = re.split("&([^-]*)-", name.decode(errors="replace"))
-            codes = [f"+{code.replace(',', '/')}-".encode() if code else b"&" for code in parts[1::2]]
-            parts[1::2] = [code.decode("utf-7", "replace") for code in codes]
-            about = f"{shape[1].decode()} {(shown := ''.join(parts))}"
+            # Modified UTF-7, so all of it is ASCII.
+            name = (re.sub(rb'(["\\])', rb"\\\1", literal) or shape[2]).decode("ascii", "ignore")
+            shown = re.sub("&([^-]*)-", _decoded, name)
+            about = f"{shape[1].decode()} {shown}"
             if shown.upper() != "INBOX" and not _NOT_RECEIVED.search(about):
-                found.append((b'"' + name + b'"', shown, bool(_JUNK.search(about))))
+                found.append((f'"{name}"', shown, bool(_JUNK.search(about))))
     return found[:1] + sorted(found[1:], key=lambda folder: not folder[2])
 
 
-def _look(
-    imap: imaplib.IMAP4_SSL, can: list[str], tokens: list[str], found: dict[str, Any], provider: str, tidy: bool
-) -> list[str]:
+def _decoded(code: re.Match[str]) -> str:
+    return f"+{code[1].replace(',', '/')}-".encode().decode("utf-7", "replace") if code[1] else "&"
+
+
+def _look(imap: imaplib.IMAP4_SSL, tokens: list[str], found: dict[str, Any], provider: str, tidy: bool) -> list[str]:
     """Look into every folder for what is still missing; those that cannot be opened."""
     closed = []
-    for name, shown, junk in _folders(imap, can):
+    for name, shown, junk in _folders(imap):
         wanted = [token for token in tokens if token not in found]
         if not wanted:
             break
         # Read-only (EXAMINE): nothing there becomes read.
-        if imap.select(name, readonly=True)[0] != "OK":  # type: ignore[arg-type]
+        if imap.select(name, readonly=True)[0] != "OK":
             closed.append(shown)
             continue
         subjects = " ".join(f"OR SUBJECT {token}" for token in wanted[1:])
         status, [uids] = imap.uid("SEARCH", f"{subjects} SUBJECT {wanted[0]}".strip())
         for uid in (uids or b"").decode().split() if status == "OK" else ():
-            parts = [part for part in imap.uid("FETCH", uid, _HEADERS)[1] if part]
-            header = b"".join(part[1] for part in parts if isinstance(part, tuple))
-            outside = b" ".join(part[0] if isinstance(part, tuple) else part for part in parts)
-            arrived = imaplib.Internaldate2tuple(outside)
-            for token in (token for token in wanted if token.encode() in header and token not in found):
+            header = b"".join(part[1] for part in imap.uid("FETCH", uid, _HEADERS)[1] if isinstance(part, tuple))
+            arrived = imaplib.Internaldate2tuple(b"".join(filter(None, imap.uid("FETCH", uid, "INTERNALDATE")[1])))
+            for token in (token for token in wanted if token.encode() in header):
                 found[token] = {
                     "folder": shown,
                     "junk": junk,
                     "arrived": time.mktime(arrived) if arrived else None,
-                    "stays": tidy,
+                    "stays": tidy and not ("UIDPLUS" in imap.capabilities and _deleted(imap, name, uid)),
                     **authentication.judged(header, provider),
                 }
-                if tidy and "UIDPLUS" in can:
-                    found[token]["stays"] = not _deleted(imap, name, uid)
     return closed
 
 
-def _deleted(imap: imaplib.IMAP4_SSL, name: bytes, uid: str) -> bool:
-    """Delete this one mail; whether it is gone."""
-    imap.select(name)  # type: ignore[arg-type]
+def _deleted(imap: imaplib.IMAP4_SSL, name: str, uid: str) -> bool:
+    """Delete this one mail, and no other that is marked; whether it is gone."""
+    imap.select(name)
     imap.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
     imap.uid("EXPUNGE", uid)
-    gone = not imap.uid("SEARCH", "UID", uid)[1][0]
-    imap.select(name, readonly=True)  # type: ignore[arg-type]
-    return gone
+    return not imap.uid("SEARCH", "UID", uid)[1][0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.utils
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import health, system
@@ -11,7 +13,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import healt
 CHECK_COLUMNS = ("host", "mail", "configuration", "postfix", "login", "queue", "last sent")
 FAULT, NOT_CHECKED = "FAULT", "NOT CHECKED"
 MAIL_COLUMNS = ("host", "mail", "reply")
-STEPS = ("handed in", "queued", "taken", "arrived")
+STEPS = ("handed in", "queued", "hub", "taken", "arrived")
 ARRIVAL_COLUMNS = ("host", "mail", *STEPS, "folder", "shown as", "judged")
 
 
@@ -62,11 +64,13 @@ def mail_row(host: str, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def arrival_row(host: str, found: Mapping[str, Any]) -> dict[str, Any]:
     """The same with -e arrival=true; `found["arrival"]` is what the mailbox had of it."""
-    row, seen = mail_row(host, found), found.get("arrival") or {}
-    times = {**found.get("times", {}), "arrived": seen.get("arrived")}
+    row, seen, own = mail_row(host, found), found.get("arrival") or {}, found.get("times", {})
+    # A host with a hub does not know when the provider took it.
+    taken = own.get("taken") or _behind(found.get("said", ""), seen.get("received", ()))
+    times = {**own, "taken": taken, "arrived": seen.get("arrived")}
+    # The host's own clock: how long each of its steps took. All others say whole seconds, by other clocks.
     clock = {step: time.strftime("%H:%M:%S", time.localtime(moment)) for step, moment in times.items() if moment}
-    # The host's own clock: how long each of its steps took. The mailbox says whole seconds, by another clock.
-    passed = {step: f"+{times[step] - times['handed in']:.1f} s" for step in ("queued", "taken") if step in times}
+    passed = {step: f"+{own[step] - own['handed in']:.1f} s" for step in [*own][1:] if own[step]}
     row.update({step: {**clock, **passed}.get(step, "-") for step in STEPS})
     row["details"] = {"times": times, "relay": found.get("relay"), "server": seen.get("server")}
     if row["healthy"] and "folder" in seen:
@@ -79,10 +83,18 @@ def arrival_row(host: str, found: Mapping[str, Any]) -> dict[str, Any]:
     elif row["healthy"]:
         # What could not be looked for may well be there.
         row.update(mail="sent" if seen["said"] else "NOT THERE", healthy=bool(seen["said"]))
-        row["notes"].append(seen["said"] or "It is in no folder yet. Is this the recipient's mailbox?")
+        waits = " Or does it wait on the hub? smarthost status says so there." if "hub" in own else ""
+        row["notes"].append(seen["said"] or f"It is in no folder yet. Is this the recipient's mailbox?{waits}")
     if "status" in found and not row["healthy"] and "folder" not in seen:
-        row[next(step for step in STEPS if not times.get(step))] = "STOPPED"
+        row[next(step for step in STEPS if not times.get(step, step == "hub"))] = "STOPPED"
     return row
+
+
+def _behind(reply: str, received: Sequence[str]) -> float | None:
+    """When the server behind the hub took a mail, as it wrote above the line that has the name from the hub's reply."""
+    above = next((above for above, below in pairwise(received) if f" id {reply.rpartition(' ')[2]}" in below), "")
+    when = email.utils.parsedate_tz(above.rpartition(";")[2])
+    return email.utils.mktime_tz(when) if when else None
 
 
 def _without_answer(found: Mapping[str, Any]) -> str:
@@ -119,6 +131,8 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
     HOST  MAIL  REPLY
     nas   sent  250 ok
     """
+    # Only spokes have a hub.
+    columns = tuple(name for name in columns if name != "hub" or any(row.get(name, "-") != "-" for row in rows))
     cells = [
         [column.upper() for column in columns],
         *([str(row.get(column, "-")) for column in columns] for row in rows),

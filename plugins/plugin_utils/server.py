@@ -45,24 +45,21 @@ def read_inbox(
     given, username, password = (text(settings, f"inbox_{name}") for name in ("host", "username", "password"))
     own = str(provider.get("inbox_host", "")).format(rest=re.sub("^(smtp|mail)", "", account.get("host", "")))
     host, _colon, port = (given or own).partition(":")
-    if not re.fullmatch("([A-Za-z0-9.-]+(:[0-9]+)?)?", given):
-        if clean(given):
-            verdict.fault("inbox_host", f"{given!r} is not the name of a host.", "Write it alone: imap.example.org.")
-        return {}
+    if clean(given) and not re.fullmatch("([A-Za-z0-9.-]+(:[0-9]+)?)?", given):
+        verdict.fault("inbox_host", f"{given!r} is not the name of a host.", "Write it alone: imap.example.org.")
     login = str(account.get("username", ""))
-    foreign = username or (given and not login) or (given and given != own and "kind" in provider)
-    if foreign and not (username and password):
-        name = "inbox_password" if username else "inbox_username"
-        verdict.fault(name, "is not set.", "The login and the password of another mailbox go together: set both.")
-    if (username or password) and not host:
-        verdict.fault("inbox_host", "is not set.", "Name the IMAP server of that mailbox.")
+    foreign = username or (password and not host) or (given and (not login or (given != own and "kind" in provider)))
+    asked = {"inbox_username": username, "inbox_password": password, "inbox_host": host}
+    if foreign and not all(asked.values()):
+        missing = next(name for name, value in asked.items() if not value)
+        verdict.fault(missing, "is not set.", "Another mailbox needs three: its IMAP server, login and password.")
     if not host or not (login or username):
         only = "only sends" if provider.get("mailboxes") is False else "has no mailbox that is known here"
         said = provider.get("inbox_help") or f"{provider['name'][:1].upper()}{provider['name'][1:]} {only}."
         return {"said": f"{said} Say with smarthost_inbox_host, _username and _password where the mail arrives."}
     return {
         "host": host,
-        "port": int(port or 993),
+        "port": int(port) if port.isdecimal() else 993,
         "username": username or (login.partition("@")[0] if provider.get("inbox_local_part") else login),
         "password": password or account.get("password", ""),
         "provider": provider["name"],

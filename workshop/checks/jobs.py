@@ -47,8 +47,9 @@ class Job:
 EACH = ("test_host", "test_mail", "test_untidy", "test_whole_life")
 # The longest first. What is on two hosts for the sake of Postfix's versions needs the oldest and the newest.
 JOBS = (
-    Job("replies", "replies"),
     Job("run", "default", "trixie", ("test_run",)),
+    Job("replies", "replies"),
+    Job("systems", "systems"),
     Job("trial", "default", "bullseye,sid", ("test_trial", "test_rehearsal", "test_flow")),
     Job("faults", "default", "trixie", ("test_faults", "test_names")),
     Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found")),
@@ -56,7 +57,6 @@ JOBS = (
     Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables")),
     Job("rest", "default", "trixie"),
     Job("fleet", "default", "bookworm,trixie,forky", (*EACH, "test_check")),
-    Job("systems", "systems"),
     # Many hosts, or packages that take long: of make proof alone.
     Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls"), "proof"),
 )

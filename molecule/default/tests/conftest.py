@@ -7,7 +7,9 @@ import functools
 import json
 import os
 import re
+import socketserver
 import subprocess
+import threading
 import time
 import uuid
 from collections import Counter
@@ -15,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 import testinfra
@@ -26,7 +29,7 @@ from testinfra.host import Host
 from tests.loaded import Playbooks
 from workshop import lab
 from workshop.lab.host import ENTER, exec, podman
-from workshop.lab.provider import Provider
+from workshop.lab.provider import ACCOUNT, Provider
 
 PROJECT = Path(__file__).resolve().parents[3]
 # Other scenarios have a link to this file.
@@ -119,6 +122,52 @@ def provider() -> Iterator[Provider]:
     provider.reset()
 
 
+# --- where mail arrives -------------------------------------------------------------------------
+
+# Takes a connection to the provider's IMAP from outside of its network, where names and addresses lead nowhere.
+RELAY = """
+import os, socket, threading
+server = socket.create_connection(("127.0.0.1", 993))
+def up():
+    while data := os.read(0, 65536):
+        server.sendall(data)
+    server.shutdown(socket.SHUT_WR)
+threading.Thread(target=up, daemon=True).start()
+while data := server.recv(65536):
+    os.write(1, data)
+"""
+
+
+class Relay(socketserver.BaseRequestHandler):
+    """One connection from outside to the provider's IMAP."""
+
+    def handle(self) -> None:
+        command = ["podman", "exec", "--interactive", f"{LAB}-provider", "python3", "-c", RELAY]
+        subprocess.run(command, stdin=self.request, stdout=self.request, stderr=subprocess.DEVNULL, check=False)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+
+@pytest.fixture
+def mailbox(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The empty mailbox, as the plan of a host names it; its certificate is trusted."""
+    provider.clear()
+    monkeypatch.setenv("SSL_CERT_FILE", str(lab.STATE / LAB / "ca.pem"))
+    with Server(("127.0.0.1", 0), Relay) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {
+            "host": "localhost",
+            "port": server.server_address[1],
+            "username": ACCOUNT,
+            "password": PASSWORD,
+            "provider": "Fastmail",
+            "help": "The app password must be one that may read.",
+        }
+        server.shutdown()
+
+
 def run_site(
     *arguments: str,
     limit: str,
@@ -139,6 +188,23 @@ def run_site(
         ["ansible-playbook", *options], cwd=PROJECT, env={**ENVIRONMENT, **environment},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
+
+
+def follow(
+    mailbox: dict[str, Any], folder: Path, *options: str, limit: str, to: str = ACCOUNT, minutes: float = 1, **how: Any
+) -> subprocess.CompletedProcess[str]:
+    """Send a test mail from each of these hosts and look for it in the mailbox; the rows are in mail.json."""
+    secret = folder / "vault.json"
+    login = {
+        "smarthost_inbox_host": f"localhost:{mailbox['port']}",
+        "smarthost_inbox_username": ACCOUNT, "smarthost_inbox_password": PASSWORD,
+    }  # fmt: skip
+    secret.write_text(
+        json.dumps({"to": to, "arrival": True, "minutes": minutes, "json": f"{folder}/mail.json", **login})
+    )
+    trusted = {"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]}
+    playbook = PROJECT / "playbooks/test-mail.yml"
+    return run_site(*options, f"--extra-vars=@{secret}", limit=limit, playbook=playbook, environment=trusted, **how)
 
 
 def run(*arguments: str, limit: str = NAME, **variables: object) -> subprocess.CompletedProcess[str]:

@@ -5,68 +5,21 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socketserver
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.homelab.mail.plugins.plugin_utils import inbox
-from conftest import LAB, NAME, PASSWORD, PROJECT, run_site, said
+from conftest import LAB, NAME, PASSWORD, follow, said
 
-from workshop import lab
 from workshop.lab.host import exec
 from workshop.lab.provider import ACCOUNT, Provider
 
-TEST_MAIL = PROJECT / "playbooks/test-mail.yml"
 BY = "mx.lab.test"
 PASSED = f"{BY}; spf=pass smtp.mailfrom={ACCOUNT}; dkim=pass (sha256) header.d=fastmail.com; dmarc=pass"
 FAILED = f"{BY}; spf=fail smtp.mailfrom={ACCOUNT}; dkim=none; dmarc=fail"
-# Takes a connection to the provider's IMAP from outside of its network, where names and addresses lead nowhere.
-RELAY = """
-import os, socket, threading
-server = socket.create_connection(("127.0.0.1", 993))
-def up():
-    while data := os.read(0, 65536):
-        server.sendall(data)
-    server.shutdown(socket.SHUT_WR)
-threading.Thread(target=up, daemon=True).start()
-while data := server.recv(65536):
-    os.write(1, data)
-"""
-
-
-class Relay(socketserver.BaseRequestHandler):
-    """One connection."""
-
-    def handle(self) -> None:
-        command = ["podman", "exec", "--interactive", f"{LAB}-provider", "python3", "-c", RELAY]
-        subprocess.run(command, stdin=self.request, stdout=self.request, stderr=subprocess.DEVNULL, check=False)
-
-
-class Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-
-
-@pytest.fixture
-def mailbox(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """The empty mailbox, as the plan of a host names it; its certificate is trusted."""
-    provider.clear()
-    monkeypatch.setenv("SSL_CERT_FILE", str(lab.STATE / LAB / "ca.pem"))
-    with Server(("127.0.0.1", 0), Relay) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {
-            "host": "localhost",
-            "port": server.server_address[1],
-            "username": ACCOUNT,
-            "password": PASSWORD,
-            "provider": "Fastmail",
-            "help": "The app password must be one that may read.",
-        }
-        server.shutdown()
 
 
 def at_provider(script: str) -> str:
@@ -91,15 +44,7 @@ def test_a_test_mail_is_followed_into_the_inbox_and_deleted_there(
     provider.put("Subject: marked by its owner\n\nx\n")
     at_provider("cd /var/mail/lab/inbox; mv new/* cur/1.M1P1.lab:2,T")
     provider.judge(PASSED)
-    variables = {
-        "to": ACCOUNT, "arrival": "true", "tidy": "true", "minutes": "1", "json": f"{tmp_path}/mail.json",
-        "smarthost_inbox_host": f"localhost:{mailbox['port']}",
-        "smarthost_inbox_username": ACCOUNT, "smarthost_inbox_password": PASSWORD,
-    }  # fmt: skip
-    secret = tmp_path / "vault.json"
-    secret.write_text(json.dumps(variables))
-    trusted = {"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]}
-    done = run_site("-vvv", f"--extra-vars=@{secret}", limit=NAME, playbook=TEST_MAIL, environment=trusted)
+    done = follow(mailbox, tmp_path, "-vvv", "--extra-vars=tidy=true", limit=NAME)
     assert done.returncode == 0, done.stdout + done.stderr
     assert PASSWORD not in done.stdout + done.stderr
     [row] = json.loads((tmp_path / "mail.json").read_text())
@@ -112,6 +57,19 @@ def test_a_test_mail_is_followed_into_the_inbox_and_deleted_there(
     assert "HOST MAIL HANDED IN QUEUED TAKEN ARRIVED FOLDER SHOWN AS JUDGED" in said(done)
     # The test mail alone is gone, although another one was marked to be deleted.
     assert provider.subjects() == ["marked by its owner"]
+
+
+def test_16_hosts_at_once_are_each_followed_into_the_inbox(
+    provider: Provider, mailbox: dict[str, Any], tmp_path: Path
+) -> None:
+    hosts = {f"house{number}": {"ansible_host": f"{LAB}-{NAME}"} for number in range(16)}
+    more = tmp_path / "hosts.yml"
+    more.write_text(json.dumps({"all": {"hosts": hosts}}))
+    done = follow(mailbox, tmp_path, f"--inventory={more}", "--forks=16", limit="house*")
+    assert done.returncode == 0, said(done)
+    rows = json.loads((tmp_path / "mail.json").read_text())
+    assert {(row["host"], row["mail"], row["folder"]) for row in rows} == {(host, "arrived", "INBOX") for host in hosts}
+    assert "16 of 16 mails are in the mailbox" in said(done) and len(provider.mails()) == 16
 
 
 def test_the_mails_of_16_hosts_are_found_by_one_login_wherever_they_are(
@@ -143,8 +101,16 @@ def test_a_mail_was_judged_by_the_topmost_header_alone(provider: Provider, mailb
         text("aaaa1111", f"Authentication-Results: {FAILED}", passed),
         text("bbbb2222"),
         text("cccc3333").replace("From: NAS", f"{passed}\nFrom: NAS"),
+        # A header for each method, as iCloud writes them, and one that came with the mail.
+        text(
+            "dddd4444",
+            "Received: by mx.lab.test",
+            *(f"Authentication-Results: {said}" for said in ("spf.lab.test; spf=pass", "dkim.lab.test;\n\tdkim=fail")),
+            "Authentication-Results: mx.example; dmarc=pass",
+        ),
     )
-    found, _said = watch(mailbox, "aaaa1111", "bbbb2222", "cccc3333")
+    found, _said = watch(mailbox, "aaaa1111", "bbbb2222", "cccc3333", "dddd4444")
+    assert found["dddd4444"]["results"] == {"spf": "pass", "dkim": "fail"}
     assert found["aaaa1111"]["results"] == {"spf": "fail", "dkim": "none", "dmarc": "fail"}
     assert len(found["aaaa1111"]["notes"]) == 3
     assert found["bbbb2222"]["results"] == found["cccc3333"]["results"] == {}

@@ -28,6 +28,9 @@ DIGIT = re.compile(r"\d")
 _RECIPIENT_CODES = ("5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10")
 _NO_WAY_CODES = ("5.4.1", "5.4.4")
 _NO_CODES = ("", "5.0.0")
+# A mailbox that is full or switched off; after the text, a server may mean the account's own.
+_MAILBOX_CODES = ("5.2.1", "5.2.2")
+_AT_THE_RECIPIENT = "(in reply to RCPT TO command)"
 _NO_SUCH_MAILBOX = re.compile(r"said: 55[013][ -].*\(in reply to RCPT TO command\)")
 
 
@@ -79,7 +82,7 @@ def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: s
 
 
 def _is_about_the_recipient(mail: Mapping[str, Any], provider: str | None) -> bool:
-    """Whether a mail was refused because its recipient does not exist, and the next one will not be."""
+    """Whether a mail was refused because its recipient does not exist or is full, and the next one will not be."""
     said, dsn = mail["said"], mail["dsn"]
     if mail["status"] != "bounced" or _lasts(explained(said, provider)):
         return False
@@ -90,6 +93,7 @@ def _is_about_the_recipient(mail: Mapping[str, Any], provider: str | None) -> bo
     return (
         dsn in _RECIPIENT_CODES
         or (answered and dsn in _NO_WAY_CODES)
+        or (_AT_THE_RECIPIENT in said and dsn in _MAILBOX_CODES)
         or (dsn in _NO_CODES and bool(_NO_SUCH_MAILBOX.search(said)))
     )
 

@@ -99,13 +99,15 @@ def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
     return hidden
 
 
-def _send_test(to: str, seconds: float, token: str, times: dict[str, float]) -> dict[str, Any]:
+def _send_test(to: str, seconds: float, token: str, times: dict[str, float | None]) -> dict[str, Any]:
     # Not above: what speaks SMTP takes as long to load as all the rest of a status.
     import smtplib
     from email.message import EmailMessage
     from email.utils import formatdate, make_msgid
 
     ours = system.settings()
+    taken = "hub" if ours.get("provider") == "hub" else "taken"
+    times.update(dict.fromkeys(("handed in", "queued", taken)))
     manager = managers.manager(ours.get("service_manager", ""), system.run)
     parameters = system.values("inet_interfaces", "myhostname", "myorigin")
     mark = manager.mark()
@@ -152,7 +154,7 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float]) -> 
             asked_again = True
         elif found:
             if found["status"] == "sent":
-                times["taken"] = time.time()
+                times[taken] = time.time()
             return {**found, **_outcome(found["status"], found["said"], ours), "id": identifier}
         time.sleep(0.2)
     return {**_outcome("waiting", f"the provider has not answered within {seconds:g} s", ours), "id": identifier}

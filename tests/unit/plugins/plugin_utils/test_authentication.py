@@ -45,6 +45,8 @@ def results(value: str, **how: str) -> dict[str, str]:
         ("mx.example;\r\n\tspf=pass\r\n\tsmtp.mailfrom=x@y.org;\r\n dkim=pass", {"spf": "pass", "dkim": "pass"}),
         ("mx.example; iprev=pass; x-tls=pass; auth=pass", {}),
         ("mx.example; spf=pass;", {"spf": "pass"}),
+        # Quoted, a result is a word of the sender.
+        ('mx.example; spf=fail smtp.mailfrom="a; dkim=pass; b"@bobs.org', {"spf": "fail"}),
         ("", {}),
         ("((((", {}),
     ],
@@ -59,6 +61,34 @@ def test_only_the_topmost_header_counts() -> None:
     assert found["results"] == {"spf": "fail", "dkim": "none", "dmarc": "fail"}
     found = judged("Authentication-Results: mx.example; none", forged, "Received: from nas")
     assert (found["results"], found["server"]) == ({}, "mx.example")
+
+
+# As iCloud writes it, below the Received of its own servers.
+ICLOUD = (
+    "Received: from p01-mailgateway by p01-storage", "Received: from smtp.bobs.org by p01-icloudmta (Postfix)",
+    "Authentication-Results: bimi.icloud.com; bimi=skipped reason=\"insufficient dmarc\"",
+    "Authentication-Results: arc.icloud.com; arc=none",
+    "Authentication-Results: dmarc.icloud.com; dmarc=none header.from=bobs.org",
+    "Authentication-Results: dkim-verifier.icloud.com;\r\n\tdkim=fail (2048-bit key) header.d=bobs.org",
+    "Authentication-Results: spf.icloud.com; spf=pass (spf.icloud.com: domain of nas@bobs.org designates 192.0.2.1)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "spf.icloud.com; dkim=pass header.d=bobs.org",
+        "mx.example; iprev=pass; dmarc=pass",
+        f"icloud.com; {PASSED.partition('; ')[2]}",
+    ],
+)
+def test_a_receiver_may_write_a_header_for_each_method(forged: str) -> None:
+    one = judged(*ICLOUD, f"Authentication-Results: {forged}", "Received: from nas")
+    assert one["results"] == {"dmarc": "none", "dkim": "fail", "spf": "pass"}
+    assert one["server"] == "bimi.icloud.com"
+    # What lies below another server is its word.
+    two = judged(*ICLOUD[:5], "Received: from relay", *ICLOUD[5:], "Received: from nas")
+    assert two["results"] == {"dmarc": "none"}
 
 
 def test_a_header_that_the_mail_was_written_with_is_none_of_the_receivers() -> None:

@@ -155,6 +155,45 @@ def test_the_step_at_which_a_mail_stopped_is_marked(found: dict[str, Any], stopp
     assert not row["healthy"]
 
 
+def spoke(times: dict[str, float], arrival: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The row of a mail that goes by a hub, as far as these times."""
+    status = "sent" if "hub" in times else "deferred"
+    way = {**dict.fromkeys(("handed in", "queued", "hub")), **times}
+    said = "250 2.0.0 Ok: queued as 4hub9" if status == "sent" else "connection refused"
+    return report.arrival_row("pi", {"status": status, "said": said, "times": way, "arrival": arrival})
+
+
+def test_a_mail_that_goes_by_a_hub_has_a_step_more() -> None:
+    times = {"handed in": NOW, "queued": NOW + 0.1, "hub": NOW + 0.4}
+    received = [
+        "by store.provider.test with LMTP id 9; Fri, 20 Nov 2026 21:20:07 +0000",
+        "from hub.lan by mx.provider.test with ESMTPS id 7; Fri, 20 Nov 2026 23:20:05 +0200",
+        "from pi.lan (pi.lan [192.168.1.5])\n\tby hub.lan (Postfix) with ESMTP id 4hub9\n\tfor <casey@fastmail.com>; x",
+        "from localhost by pi.lan (Postfix) with ESMTP id 4pi; Fri, 20 Nov 2026 21:20:01 +0000",
+    ]
+    row = spoke(times, {**SEEN, "received": received})
+    assert row["healthy"] and (row["queued"], row["hub"]) == ("+0.1 s", "+0.4 s")
+    assert row["details"]["times"]["taken"] == 1795209605
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", row["taken"])
+    # Some providers leave the way before them out.
+    assert spoke(times, {**SEEN, "received": received[:2]})["taken"] == "-"
+    [head, *_lines] = report.table([row, arrival(**SEEN)], report.ARRIVAL_COLUMNS).splitlines()
+    assert head.split("  ")[0] == "HOST" and " HUB " in head
+    assert " HUB " not in report.table([arrival(**SEEN)], report.ARRIVAL_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("steps", "arrival", "stopped"),
+    [(("handed in", "queued"), None, "hub"), (("handed in", "queued", "hub"), {"said": ""}, "taken")],
+)
+def test_where_a_mail_stopped_at_a_hub_or_behind_it_is_marked(steps: Any, arrival: Any, stopped: str) -> None:
+    row = spoke(dict.fromkeys(steps, NOW), arrival)
+    assert [step for step in report.STEPS if row[step] == "STOPPED"] == [stopped]
+    assert not row["healthy"]
+    if arrival:
+        assert row["notes"][0].endswith("Or does it wait on the hub? smarthost status says so there.")
+
+
 def test_a_host_that_sent_nothing_is_a_row_of_its_own() -> None:
     row = report.arrival_row("nas", {"unreachable": True, "msg": "No route"})
     assert (row["mail"], row["healthy"], {row[step] for step in report.STEPS}) == ("NOT REACHED", False, {"-"})

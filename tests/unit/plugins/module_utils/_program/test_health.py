@@ -101,6 +101,10 @@ def test_mail_that_waits_for_a_moment_is_no_fault() -> None:
         mail("host x[1.2.3.4] said: 553 5.7.1 <v@x>: Sender address rejected: not owned (in reply to RCPT TO command)"),
         mail("host x[1.2.3.4] said: 550 5.1.1 who are you? (in reply to MAIL FROM command)", "5.1.1"),
         mail("host x[1.2.3.4] said: 550 Not you (in reply to MAIL FROM command)", "5.0.0"),
+        # The account's own mailbox may be the one that is full.
+        mail("host x[1.2.3.4] said: 550 5.2.2 Mailbox full (in reply to end of DATA command)", "5.2.2"),
+        mail("host x[1.2.3.4] said: 552 5.2.2 Mailbox full (in reply to MAIL FROM command)", "5.2.2"),
+        mail("host x[1.2.3.4] said: 550 5.2.0 Not now (in reply to RCPT TO command)", "5.2.0"),
         mail("host x[1.2.3.4] said: 554 No relaying (in reply to RCPT TO command)", "5.0.0"),
         # The provider itself has a wrong name.
         mail(
@@ -121,7 +125,7 @@ def test_a_lost_mail_is_a_fault(lost: dict[str, Any]) -> None:
     [
         *(
             mail(NO_SUCH_USER.format(f"{code} "), code)
-            for code in ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.4.4")
+            for code in ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.2.2", "5.4.4")
         ),
         mail(NO_SUCH_USER.format(""), "5.0.0"),
         mail("host x[1.2.3.4] said: 550-No such user 550 here (in reply to RCPT TO command)", "5.0.0"),
