@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Optional, Union
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, system
 
+# A preset; or, where there are several accounts, host -> account and preset, with all other hosts last.
+Provider = Optional[Union[str, Mapping[str, "tuple[str, str]"]]]
 # Mail that waits for longer than this is a fault; Postfix tries again after five minutes first.
 STUCK_SECONDS = 900
 # These do not pass by waiting.
@@ -28,17 +30,36 @@ DIGIT = re.compile(r"\d")
 _RECIPIENT_CODES = ("5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10")
 _NO_WAY_CODES = ("5.4.1", "5.4.4")
 _NO_CODES = ("", "5.0.0")
+# What is said of mail that did not get into the queue, or out of it again -> what to do.
+_HANDING_IN = {
+    "denied": "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges.",
+    "too big": "It is larger than message_size_limit: let the program send less in one mail.",
+    "not allowed": "authorized_submit_users in smarthost_parameters does not name this user: name it, or take it out.",
+    "No recipient": "A program gave a mail without a recipient to sendmail: look for it in cron and the units.",
+    "corrupt": "The disk may be failing. postcat shows what is left of it in /var/spool/postfix/corrupt.",
+    "": "Make room on the disk that has /var/spool/postfix.",
+}
 # A mailbox that is full or switched off; after the text, a server may mean the account's own.
 _MAILBOX_CODES = ("5.2.1", "5.2.2")
 _AT_THE_RECIPIENT = "(in reply to RCPT TO command)"
 _NO_SUCH_MAILBOX = re.compile(r"said: 55[013][ -].*\(in reply to RCPT TO command\)")
 
 
-def explained(text: str, provider: str | None) -> dict[str, str]:
-    """The meaning of a reply or a line of the log; with a code if only this tells it."""
+def explained(text: str, provider: Provider) -> dict[str, str]:
+    """The meaning of a reply or a line of the log; with a code if only this tells it, and with the further account."""
+    account = ""
+    if isinstance(provider, Mapping):
+        account, provider = next(found for host, found in provider.items() if host in text)
     known = diagnosis.meaning(text, provider)
     names = ("key", "kind", "cause", "remedy", "link", "code")
-    return {name: getattr(known, name) for name in names if known and getattr(known, name)}
+    found = {name: getattr(known, name) for name in names if known and getattr(known, name)}
+    return {**found, "account": account} if account else found
+
+
+def waiting(reason: Mapping[str, Any]) -> str:
+    """How many mails wait, of which account, and why."""
+    of = f" ({reason['account']})" if reason.get("account") else ""
+    return f"{reason['messages']} waiting{of}: {reason['reason']}"
 
 
 def _lasts(item: Mapping[str, Any]) -> bool:
@@ -59,7 +80,7 @@ def meaning(item: Mapping[str, Any]) -> str:
 # --- what was lost ----------------------------------------------------------------------------------
 
 
-def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: str | None) -> list[dict[str, Any]]:
+def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: Provider) -> list[dict[str, Any]]:
     """The lost mail that is a fault, by reason."""
     times = Counter(mail["to"].lower() for mail in lost)
     alike: dict[tuple[object, ...], dict[str, Any]] = {}
@@ -81,7 +102,7 @@ def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: s
     ]
 
 
-def _is_about_the_recipient(mail: Mapping[str, Any], provider: str | None) -> bool:
+def _is_about_the_recipient(mail: Mapping[str, Any], provider: Provider) -> bool:
     """Whether a mail was refused because its recipient does not exist or is full, and the next one will not be."""
     said, dsn = mail["said"], mail["dsn"]
     if mail["status"] != "bounced" or _lasts(explained(said, provider)):
@@ -138,11 +159,12 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
     if not found["running"]:
         said = "; ".join(f"{address} port 25: {answer}" for address, answer in found["port_25"].items())
         wrong.append(f"Postfix does not answer ({said}). {START_IT}")
+    wrong += found["idle"]
     wrong += _not_handed_in(found["not_handed_in"], found["time"])
-    waiting = found["queue"]
-    if waiting["oldest_seconds"] > stuck_seconds:
-        wrong.append(f"Mail has waited for {system.span(waiting['oldest_seconds'])}.")
-    wrong += [item["cause"] for item in waiting["reasons"] if _lasts(item)][:1]
+    queue = found["queue"]
+    if queue["oldest_seconds"] > stuck_seconds:
+        wrong.append(f"Mail has waited for {system.span(queue['oldest_seconds'])}.")
+    wrong += [item["cause"] for item in queue["reasons"] if _lasts(item)][:1]
     if found["unreached"]:
         wrong.append(found["unreached"])
     return wrong + [_loss(group, found["time"]) for group in found["losses"]]
@@ -154,16 +176,12 @@ def _not_handed_in(lines: list[dict[str, Any]], now: float) -> list[str]:
         return []
     last = lines[0]
     when = f" {system.span(max(0, now - last['time']))} ago" if last["time"] else ""
-    remedy = (
-        "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges."
-        if "denied" in last["said"]
-        else "Make room on the disk that has /var/spool/postfix."
-    )
-    return [f"Mail could not even be handed in, last{when}: {last['said']}. {remedy} {SEND_AGAIN}"]
+    remedy = next(remedy for word, remedy in _HANDING_IN.items() if word in last["said"])
+    what = "Mail was damaged in the queue" if "corrupt" in last["said"] else "Mail could not even be handed in"
+    return [f"{what}, last{when}: {last['said']}. {remedy} {SEND_AGAIN}"]
 
 
 def told(found: Mapping[str, Any], wrong: Iterable[str]) -> list[str]:
     """These faults beside the reasons of what waits, each of which explains itself; nothing twice."""
-    waiting = found["queue"]["reasons"]
-    reasons = [f"{item['messages']} waiting: {item['reason']} {meaning(item)}".strip() for item in waiting]
+    reasons = [f"{waiting(item)} {meaning(item)}".strip() for item in found["queue"]["reasons"]]
     return reasons + [sentence for sentence in wrong if not any(sentence in reason for reason in reasons)]

@@ -26,7 +26,7 @@ def state(**given: Any) -> dict[str, Any]:
     healthy: dict[str, Any] = {
         "time": NOW, "host": "nas.lan", "relayhost": "[smtp.fastmail.com]:465", "running": True, "port_25": {},
         "queue": {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": []}, "losses": [], "not_handed_in": [],
-        "unreached": "",
+        "unreached": "", "idle": [],
     }  # fmt: skip
     return {**healthy, **given}
 
@@ -71,6 +71,21 @@ def queue(*reasons: str, oldest: int = 5) -> dict[str, Any]:
 def test_what_is_wrong_is_a_sentence(given: dict[str, Any], problem: str) -> None:
     (found,) = health.faults(state(**given))
     assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("No space left on device", "Make room"),
+        ("message file too big", "message_size_limit"),
+        ("User nobody(65534) is not allowed to submit mail", "authorized_submit_users"),
+        ("No recipient addresses found in message header", "without a recipient"),
+        ('saving corrupt file "4BC"', "/var/spool/postfix/corrupt"),
+    ],
+)
+def test_mail_that_never_left_is_told_with_its_own_remedy(said: str, remedy: str) -> None:
+    (found,) = health.faults(state(not_handed_in=[{"time": NOW - 5, "said": said}]))
+    assert said in found and remedy in found
 
 
 def test_mail_that_waits_for_a_moment_is_no_fault() -> None:
