@@ -109,35 +109,6 @@ def test_the_hub_knows_who_gets_the_mail_of_its_spokes(provider: Provider, spoke
         assert mail["From"].addresses[0].addr_spec == ACCOUNT
 
 
-def test_a_test_mail_is_followed_by_the_hub_into_the_inbox(
-    host: Host, provider: Provider, spokes: dict[str, Host], house: House, mailbox: dict[str, Any], tmp_path: Path
-) -> None:
-    def way() -> dict[str, Any]:
-        done = follow(mailbox, tmp_path, limit="web", to="root", minutes=0.1, inventories=house.inventories)
-        assert "HANDED IN QUEUED HUB TAKEN ARRIVED" in said(done)
-        [row] = json.loads((tmp_path / "mail.json").read_text())
-        return dict(row)
-
-    row = way()
-    assert (row["mail"], row["folder"]) == ("arrived", "INBOX")
-    times = row["details"]["times"]
-    seen = [times[step] for step in ("handed in", "queued", "hub")]
-    assert seen == sorted(seen) and seen[0] - 1 < times["taken"] <= times["arrived"] + 1
-    # Taken by the hub, where it waits.
-    provider.answer(False)
-    row = way()
-    assert (row["mail"], row["hub"] != "STOPPED", row["taken"]) == ("NOT THERE", True, "STOPPED")
-    assert "does it wait on the hub? smarthost status says so there." in row["notes"][0]
-    provider.answer(True)
-    host.run_expect([0], "postqueue -f")
-    # The hub does not take it.
-    host.run_expect([0], "systemctl stop postfix")
-    row = way()
-    assert (row["mail"], row["hub"], row["taken"]) == ("deferred", "STOPPED", "-")
-    spokes["web"].run_expect([0], "postsuper -d ALL")
-    host.run_expect([0], "systemctl start postfix")
-
-
 def test_a_spoke_waits_for_its_hub_also_through_a_reboot(
     host: Host, provider: Provider, spokes: dict[str, Host], house: House
 ) -> None:
