@@ -47,7 +47,7 @@ options:
     type: path
     default: /etc/postfix
   watch_minutes:
-    description: Minutes between two runs of C(smarthost watch), 0 where nobody is to be told of an outage.
+    description: Minutes between two runs of C(smarthost watch), 0 if no outage is reported.
     type: int
     default: 0
   key:

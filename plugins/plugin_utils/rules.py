@@ -244,7 +244,7 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping
         elif isinstance(value, (Mapping, list, tuple)):
             verdict.fault("parameters", f"{name} is a list or mapping.", "Write the value as in main.cf, as one text.")
         elif name == "defer_transports" and value:
-            verdict.fault("parameters", f"{name} keeps mail waiting until somebody sends it by hand.", "Take it out.")
+            verdict.fault("parameters", f"{name} keeps mail waiting until it is sent by hand.", "Take it out.")
         elif name in _OTHER_WAYS and value:
             verdict.warnings.append(
                 f"{name} in smarthost_parameters leads mail another way than through {provider['name']}. Whether it "
