@@ -56,7 +56,8 @@ def faults(block: str) -> list[str]:
 
 def filled(block: str) -> str:
     """The block as a reader makes it their own."""
-    own = re.sub(r"YOUR-LOGIN@", "8a1b2c001@", block).replace("your.domain", "bobs.org")
+    own = re.sub(r"\{\{ vault_.*? \}\}", "k3j5h6g7f8d9s0a1", block).replace("YOUR-LOGIN@", "8a1b2c001@")
+    own = own.replace("your.domain", "bobs.org")
     own = re.sub(r"\b(you@)?(example\.(com|org)|isp\.example)\b", lambda found: f"{found[1] or ''}bobs.org", own)
     return re.sub(r"\b(YOU|you)([@#+])", r"bob\2", own)
 
