@@ -63,8 +63,9 @@ options:
 
     LOGIN = r"""
 options:
-  login:
+  logins:
     suboptions:
+      id: {type: str, default: "", description: "Name of a further account."}
       provider: {type: str, required: true, description: "Name of the preset, for the meaning of a reply."}
       host: {type: str, required: true, description: Submission server.}
       port: {type: int, required: true, description: Its TCP port.}

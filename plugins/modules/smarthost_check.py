@@ -32,8 +32,9 @@ state:
   type: dict
 login:
   description: >-
-    C(verdict), one of V(accepted), V(refused), V(undecided) and V(not tried), and C(said), a sentence. V(not tried)
-    without O(login), and where the role has not configured the host.
+    C(verdict), one of V(accepted), V(none needed), V(refused), V(undecided) and V(not tried), and C(said), a sentence.
+    V(none needed) where the relay takes mail without a login. V(not tried) without O(login), and where the role has not
+    configured the host.
   returned: as RV(state)
   type: dict
 """

@@ -39,6 +39,12 @@ def hosts(block: str) -> Iterator[dict[str, Any]]:
         yield {**found["all"].get("vars", {}), **(host or {})}
 
 
+def password(provider: str) -> str:
+    """One as the provider makes them."""
+    example = provider_files.files()[provider].get("example", {"given": {}})["given"]
+    return str(example.get("smarthost_password", "k3j5h6g7"))
+
+
 def faults(block: str) -> list[str]:
     """What the rules say of a block, with what it does not name as the provider's example has it."""
     found = []
@@ -47,9 +53,10 @@ def faults(block: str) -> list[str]:
         login = given.get("auth") != "none" and given.get("provider") != "hub"
         if "provider" not in given:
             given.update(provider="fastmail", username="bob@bobs.org")
-        example = provider_files.files()[given["provider"]].get("example", {"given": {}})["given"]
         if login:
-            given["password"] = example.get("smarthost_password", "k3j5h6g7")
+            given["password"] = password(given["provider"])
+        for account in given.get("accounts", ()):
+            account["password"] = password(account["provider"])
         found += rules.judge(given, rendering.PROVIDERS).faults
     return found
 

@@ -64,7 +64,7 @@ def _checks() -> tuple[Check, ...]:
         Check("lint", "ruff format", ("ruff", "format", "--check", ".")),
         Check("lint", "shellcheck", ("shellcheck", *_shell_scripts())),
         *(
-            Check("molecule", job.name, ("molecule", "test", "--scenario-name", job.scenario), job.environment())
+            Check(job.group, job.name, ("molecule", "test", "--scenario-name", job.scenario), job.environment())
             for job in chosen(limit)
         ),
         *([mac, pythons, alerts] if limit == "all" else []),

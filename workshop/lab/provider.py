@@ -65,7 +65,7 @@ smtpd_sasl_type = dovecot
 smtpd_sasl_path = private/auth
 smtpd_sasl_authenticated_header = yes
 smtpd_sender_login_maps = texthash:/etc/postfix/owned
-smtpd_milters = inet:127.0.0.1:{milter.PORT}
+smtpd_milters = unix:{milter.SOCKET}
 smtpd_sender_restrictions = reject_sender_login_mismatch
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 # Some providers refuse a sender at MAIL FROM, others later.
@@ -363,6 +363,11 @@ systemctl restart dovecot
         """Without limits, a client may connect and log in as often as it likes, as measurements of others do."""
         most, logins = (concurrency(), LOGINS_A_MINUTE) if limited else (0, 0)
         settings = f"smtpd_client_connection_count_limit={most} smtpd_client_auth_rate_limit={logins}"
+        self._shell(f"postconf -e {settings}\n{_AGE}postfix reload\n" + AWAIT_SILENCE)
+
+    def pace(self, mails: int, seconds: int) -> None:
+        """Refuse, for now, more mails than these in so many seconds, until the next reset()."""
+        settings = f"smtpd_client_message_rate_limit={mails} anvil_rate_time_unit={seconds}s"
         self._shell(f"postconf -e {settings}\n{_AGE}postfix reload\n" + AWAIT_SILENCE)
 
     def answer(self, answers: bool) -> None:

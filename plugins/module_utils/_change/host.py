@@ -155,10 +155,10 @@ class Host:
         within = [os.path.join(folder, name) for folder, _folders, names in os.walk(services.LIBRARY) for name in names]
         return self._sealed(key, [services.LAUNCHER, *(path for path in within if path.endswith(".py"))], self.read)
 
-    def services_there(self) -> set[str]:
-        """The services that master.cf has."""
-        # Not by postconf, which says nothing of it while main.cf is broken.
-        return configuration.services(self.read(os.path.join(self.directory, "master.cf")))
+    @property
+    def master_cf(self) -> str:
+        """Its text, because postconf says nothing of it while main.cf is broken."""
+        return self.read(os.path.join(self.directory, "master.cf"))
 
     def listed(self, directory: str = "") -> str:
         """The services of master.cf, as Postfix lists them; beside another main.cf than the one in place."""
@@ -185,7 +185,7 @@ class Host:
             [
                 job
                 for job, files in wanted.items()
-                if files and (files.keys() & outdated or not self.manager.scheduled(job))
+                if files and (files.keys() & outdated or (self.manager.times_jobs and self.manager.idle(job)))
             ],
             self.jobs_left(job.name for job in wanted),
         )
@@ -222,6 +222,8 @@ class Host:
             return ""
         if not self.manager.owns(self.read(f"/proc/{pid}/cgroup")):
             return "it was not started as a service, so nothing keeps it"
+        if self._is_older(main_cf):
+            return "an update has replaced its program, and the old one goes on"
         interfaces = configuration.parse_main_cf(text).get("inet_interfaces", "all").replace(",", " ").split()
         # Where other processes cannot be looked into: who has a port everywhere shares it with nobody on loopback.
         everywhere = [(name, port) for name, port in system.sockets("0A").values() if (name, port) in EVERYWHERE]
@@ -230,6 +232,14 @@ class Host:
         if beyond and all(map(master.LOOPBACK.fullmatch, interfaces)):
             return f"it listens on {', '.join(beyond)} as well, which inet_interfaces does not let it"
         return ""
+
+    def _is_older(self, main_cf: str | None) -> bool:
+        """Whether the master daemon was started before its program was installed."""
+        started = os.path.join(self.queue(self.read(self.main_cf) if main_cf is None else main_cf), MASTER)
+        with suppress(OSError):
+            # What a package brings has the time of its making; only the other time is that of the installation.
+            return os.stat(started).st_mtime < os.stat(f"{self.compiled_in['daemon_directory']}/master").st_ctime
+        return False
 
     def has_stale_chroot(self) -> bool:
         """Whether Postfix delivers from a chroot that knows other name servers, hosts or services than the host."""
@@ -262,8 +272,8 @@ class Host:
 
     @cached_property
     def compiled_in(self) -> dict[str, str]:
-        """Version and queue of this Postfix, which no main.cf can break; empty where it is not installed."""
-        names = ("mail_version", "queue_directory")
+        """Version and folders of this Postfix, which no main.cf can break; empty where it is not installed."""
+        names = ("mail_version", "queue_directory", "daemon_directory")
         _code, out, _err = self.command("postconf", "-d", *names, check=False)
         return {name: configuration.parse_main_cf(out).get(name, "") for name in names}
 
@@ -282,6 +292,7 @@ def observe(host: Host, key: str) -> dict[str, Any]:
         "files": host.seals(key),
         "program": host.program(key),
         "interpreter": surroundings.interpreter(),
-        "services": sorted(host.services_there()),
+        "services": sorted(master.names(host.master_cf)),
+        "copies": master.copies(host.master_cf),
         "to_do": [*found.actions(), *found.postfix()],
     }
