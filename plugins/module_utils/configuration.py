@@ -178,9 +178,11 @@ def mode_of(name: str) -> int:
     return 0o600 if name == WATCH or name.startswith(LOGINS) else 0o644
 
 
-def texts(tables: Mapping[str, str], logins: str, watch: str, further: Mapping[str, str] = {}) -> dict[str, str]:
+def texts(
+    tables: Mapping[str, str], logins: str, watch: str, further: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Name -> text of all that lies in a slot; `further` are the logins of further accounts."""
-    return {**tables, LOGINS: logins, **further, **({WATCH: watch} if watch else {})}
+    return {**tables, LOGINS: logins, **(further or {}), **({WATCH: watch} if watch else {})}
 
 
 def seal(key: str, mode: int, user: int = 0, group: int = 0, text: str | None = None) -> str:

@@ -61,7 +61,7 @@ _PROMISED = {
 
 # With these, mail is lost or waits, and nothing says so.
 _REFUSED = {
-    "defer_transports": "keeps mail waiting until somebody sends it by hand",
+    "defer_transports": "keeps mail waiting until it is sent by hand",
     "syslog_name": "gives Postfix another name in the log, so smarthost status would not see what becomes of mail",
 }
 # Mail to their domains stays on the host.
