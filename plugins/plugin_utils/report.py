@@ -31,7 +31,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     notes = [health.meaning(reason) or reason["reason"] for reason in waiting["reasons"]]
     notes += [problem for problem in state["problems"] if not any(problem in note for note in notes)]
     known = any(reason.get("cause", login["said"] + "?") in login["said"] for reason in waiting["reasons"])
-    if login["verdict"] not in ("accepted", "not tried") and not known:
+    if not known:
         notes.append(login["said"])
     notes += found.get("advice", [])
     drift = [action for action in found["actions"] if action != "logged in at the provider"]

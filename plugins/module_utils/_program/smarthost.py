@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -31,6 +32,8 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
 )
 
 TEST_SECONDS = 60
+# What a timer starts is through by then, or never.
+HUNG_SECONDS = 600
 # Losses that are listed for programs; the sentences count all.
 MOST_LOSSES = 100
 
@@ -50,6 +53,7 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     up = [address for address, greeting in answers.items() if greeting.startswith("220")]
     manager = managers.manager(ours.get("service_manager", ""), system.run, parameters.get("maillog_file", ""))
     result.update({
+        "idle": services.idle(manager) if ours else [],
         "host": parameters.get("myhostname", ""),
         "provider": ours.get("name", ""),
         "relayhost": parameters.get("relayhost", ""),
@@ -192,10 +196,10 @@ def report(with_login: bool) -> dict[str, Any]:
         if outcome.verdict != login.ACCEPTED
     ]
     verdicts = {account["id"]: outcome.verdict for outcome, account in tried}
+    # A relay that goes by addresses has taken the recipient.
+    best = login.ACCEPTED if any(account["username"] for _outcome, account in tried) else "none needed"
     # That of the whole is the worst one.
-    worst = next(
-        (verdict for verdict in (login.REFUSED, login.UNDECIDED) if verdict in verdicts.values()), login.ACCEPTED
-    )
+    worst = next((verdict for verdict in (login.REFUSED, login.UNDECIDED) if verdict in verdicts.values()), best)
     found = {"verdict": worst, "said": " ".join(said), "accounts": verdicts}
     return {
         "state": status([account["password"] for _outcome, account in tried if account["password"]]),
@@ -257,6 +261,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
     given = parser.parse_args(arguments)
     called = {"status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry}
+    if given.command in ("watch", "retry"):
+        # One that hangs would be the last.
+        signal.alarm(HUNG_SECONDS)
     try:
         return called[given.command](given)
     except (BrokenPipeError, KeyboardInterrupt):
