@@ -84,6 +84,8 @@ def logins(provider: Provider, marker: int) -> int:
 
 def test_each_sender_s_mail_leaves_through_its_account(host: Host, provider: Provider) -> None:
     master_cf = host.check_output("cat /etc/postfix/master.cf")
+    # All accounts are at one server here, which would count the connections of all together.
+    provider.limit(False)
     assert changed(run(smarthost_accounts=[FAMILY, TWIN])) == 1
     marker = provider.marker()
     assert changed(run(smarthost_accounts=[FAMILY, TWIN])) == 0
