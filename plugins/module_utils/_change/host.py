@@ -126,7 +126,8 @@ class Host:
         tables = os.path.join(self.folder, slot) if slot else ""
         folders = [self.folder, self.original, *([tables] if slot else [])]
         beside = [os.path.join(folder, name) for folder in folders for name in self.names(folder)]
-        read = {self.main_cf, *(path for path in beside if tables and os.path.dirname(path) == tables)}
+        unread = self.table(slot, configuration.SECOND_WAY)
+        read = {self.main_cf, *(path for path in beside if tables and os.path.dirname(path) == tables)} - {unread}
         paths = [self.main_cf, self.folder, *beside]
         return self._sealed(key, paths, lambda path: self._content(path) if path in read else None)
 
