@@ -66,9 +66,9 @@ def _ends_in(domain: str, ends: tuple[str, ...]) -> bool:
 
 
 def is_private_domain(domain: str) -> bool:
-    """Whether a domain exists only inside a network, or nowhere (nas.lan, nas, my_nas.casey.test, 192.168.1.5)."""
-    nowhere = "." not in domain or "_" in domain or not re.search(r"[^0-9.]", domain)
-    return nowhere or _ends_in(domain.lower(), PRIVATE_ENDS)
+    """Whether a domain exists only inside a network, or nowhere (nas.lan, nas, my_nas.casey.test, 10.0.0.5, nas.1)."""
+    nowhere = "." not in domain or "_" in domain or re.search(r"\.[0-9]+\.?$", domain)
+    return bool(nowhere) or _ends_in(domain.lower(), PRIVATE_ENDS)
 
 
 def is_example_domain(domain: str) -> bool:

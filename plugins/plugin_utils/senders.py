@@ -43,12 +43,18 @@ def phrase(name: str) -> str:
 def private_domain() -> str:
     """A pattern for what stands behind the @ of an address that can belong to no account.
 
-    No dot (containers), an underscore (my_nas.casey.test), an address in numbers or in brackets, or an ending that only
-    networks at home have.
+    No dot (containers), an underscore (my_nas.casey.test), digits at the end, an address in brackets, or an ending that
+    only networks at home have.
     """
     ends = "|".join(map(escaped, addresses.PRIVATE_ENDS))
     part = "[^].@<>[:space:][]"
-    shapes = (f"{part}+", f"({part}|\\.)*_({part}|\\.)*", "[0-9.]+", "\\[[^]@<>]*\\]", f"({part}*\\.)*({ends})")
+    shapes = (
+        f"{part}+",
+        f"({part}|\\.)*_({part}|\\.)*",
+        f"({part}|\\.)*\\.[0-9]+\\.?",
+        "\\[[^]@<>]*\\]",
+        f"({part}*\\.)*({ends})",
+    )
     return f"({'|'.join(shapes)})"
 
 

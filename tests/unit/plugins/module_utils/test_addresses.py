@@ -148,6 +148,8 @@ def test_the_domain_is_what_stands_after_the_last_at(address: str, domain: str) 
         ("pi.fritz.box", True),
         ("pi.internal", True),
         ("bobs.org", False),
+        ("nas.1", True),
+        ("1.org", False),
         ("lan.org", False),
         ("mylan.de", False),
         ("local.fastmail.com", False),

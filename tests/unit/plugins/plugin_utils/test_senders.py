@@ -58,6 +58,7 @@ def tables(**given: object) -> dict[str, str]:
         "[127.0.0.1]",
         "[IPv6:::1]",
         "192.168.1.5",
+        "nas.1",
         "box.home.arpa",
         "lan",
         "nas.intern",
@@ -80,6 +81,8 @@ def test_a_public_address_is_never_a_key_of_generic(address: str) -> None:
 @given(st.from_regex(r"[a-z][a-z0-9-]{0,8}(\.[a-z][a-z0-9-]{0,8}){0,2}", fullmatch=True))
 @example("my_nas.casey.test")
 @example("192.168.1.5")
+@example("nas.1")
+@example("nas.1a")
 @example("casey.test1")
 def test_the_pattern_says_of_each_domain_what_the_rules_say(domain: str) -> None:
     pattern = f"@{senders.private_domain()}$"
