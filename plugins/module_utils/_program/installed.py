@@ -24,7 +24,7 @@ MODULES = (
         f"{PROGRAM}.{name}"
         for name in (
             "accounts", "chroot", "diagnosis", "events", "files", "health", "launchd", "login", "managers", "queued",
-            "replies", "retry", "services", "smarthost", "system", "systemd", "watch",
+            "replies", "retry", "second_way", "services", "smarthost", "system", "systemd", "watch",
         )
     ),
 )  # fmt: skip
