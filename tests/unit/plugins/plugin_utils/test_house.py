@@ -7,8 +7,6 @@ from typing import Any, Callable
 import pytest
 from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 
-from tests import pages
-
 Judge = Callable[..., rules.Verdict]
 Render = Callable[..., dict[str, str]]
 
@@ -16,12 +14,6 @@ ISP = {"provider": "custom", "host": "relay.isp.test", "port": 587, "tls": "star
        "from_": "casey@isp.test"}  # fmt: skip
 HUB = {"provider": "hub", "host": "nas.lan"}
 PROXY = {**ISP, "host": "127.0.0.1", "port": 1025, "tls": "none"}
-
-
-# Placeholders are refused, so that nobody takes one for their own.
-PAGE = pages.blocks(
-    "docs/house.md", {"you@": "bob@", "example.com": "fastmail.com", ".example": ".test", "example.org": "x.org"}
-)
 
 
 def _lines(text: str) -> list[str]:
@@ -229,19 +221,3 @@ def test_it_is_not_got_round_by_a_way_of_ones_own(judge: Judge) -> None:
     variables = {"allowed_recipients": ["bob@fastmail.com"], "parameters": {"transport_maps": "hash:/etc/postfix/t"}}
     [fault] = judge(**variables).faults
     assert "transport_maps is said by smarthost_allowed_recipients. Take one of them out." in fault
-
-
-# --- what people copy -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("heading", PAGE)
-def test_what_the_page_shows_is_accepted(judge: Judge, heading: str) -> None:
-    assert PAGE[heading]
-    for block in PAGE[heading]:
-        # An inventory, or what one host is told.
-        for variables in block["all"]["hosts"].values() if "all" in block else [block]:
-            own = {name.removeprefix("smarthost_"): value for name, value in variables.items()}
-            # The password is in a vault, and how a spoke reaches its hub stands above.
-            own |= {"password": "k3j5h6g7f8d9s0a1"} if "username" in own else {}
-            own |= HUB if "ca_file" in own else {}
-            assert judge(**own).faults == []
