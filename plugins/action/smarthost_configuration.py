@@ -22,6 +22,8 @@ class ActionModule(ActionBase):
         if "templates" in arguments:
             texts = templates.render(arguments.pop("templates"), lambda name: self._templar.template(variables[name]))
             arguments.update(main_cf=texts.pop("main.cf"), sasl_passwd=texts.pop("sasl_passwd"))
+            further = [name for name in texts if name.startswith(configuration.LOGINS)]
+            arguments["passwords"] = {name: texts.pop(name) for name in further}
             # All without secrets.
             arguments["tables"] = {**texts, **arguments["tables"]}
         seen, key = arguments.pop("seen", None), arguments.pop("key", "")

@@ -28,6 +28,20 @@ PROVIDERS = {name: file["preset"] for name, file in _FILES.items() if "preset" i
 FAMILIES = {path.stem: _load(path) for path in sorted((ROLE / "families").glob("*.yml"))}
 
 
+def _is_secret(name: str) -> bool:
+    """Whether a password may be in a variable."""
+    return "_password" in name or name == f"{PREFIX}accounts"
+
+
+def _plain(value: Any) -> Any:
+    """A value with all of its parts decrypted, which a vaulted one before ansible-core 2.19 does itself."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return str(value) if getattr(value, "__ENCRYPTED__", False) else value
+
+
 class ActionModule(ActionBase):
     """See plugins/modules/smarthost_preflight.py for what it takes and returns."""
 
@@ -76,15 +90,13 @@ class ActionModule(ActionBase):
         faults: list[str] = []
         for name, option in spec.items():
             try:
-                value = self._templar.template(task_vars.get(name))
-                # Before ansible-core 2.19 a vaulted value is an object that decrypts itself.
-                value = str(value) if getattr(value, "__ENCRYPTED__", False) else value
+                value = _plain(self._templar.template(task_vars.get(name)))
             except AnsibleError as error:
                 faults.append(f"{name}: {self._why_unreadable(name, error)}")
             else:
                 values[name] = option.get("default") if value is None else value
-        # The password is judged by the rules alone: a validator's complaint would quote it.
-        checked = {name: value for name, value in values.items() if value is not None and "_password" not in name}
+        # What has a password is judged by the rules alone: a validator's complaint would quote it.
+        checked = {name: value for name, value in values.items() if value is not None and not _is_secret(name)}
         validated = ArgumentSpecValidator({name: spec[name] for name in checked}).validate(checked)
         faults += [self._type_fault(name, spec[name], checked[name]) for name in self._mistyped(spec, checked)]
         values.update(validated.validated_parameters)
@@ -120,7 +132,7 @@ class ActionModule(ActionBase):
             return "is in the vault, and the vault password is wrong. Give the one that it was encrypted with."
         if isinstance(error, AnsibleUndefinedVariable):
             return f"refers to something that is not defined ({text}). Define it, or write the value here."
-        if "_password" in name:
+        if _is_secret(name):
             # Jinja's complaint may quote what stands between the braces.
             return (
                 "is taken for a template, because it has {{, {% or {#. Put it in the vault, or write !unsafe before it."

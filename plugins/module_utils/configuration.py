@@ -50,17 +50,20 @@ _LOGIN = (
     "smtp_sasl_password_maps",
 )
 LOGIN_TABLES = (LOGINS, "generic")
+_SHARED = ("smtp_tls_CAfile",)
+# What each further account has for itself, in a service of master.cf that is a copy of smtp but for these. Their values
+# stand in main.cf, so that master.cf changes only where an account comes or goes.
+OF_ACCOUNT = (
+    "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_sasl_auth_enable", "smtp_sasl_password_maps",
+    "smtp_generic_maps", "smtp_header_checks", "smtp_connection_reuse_count_limit",
+)  # fmt: skip
 # By these a mail gets its sender and its recipients when it is queued.
 SENDER_TABLES = ("sender", "foreign_sender")
 RECIPIENTS = "virtual"
 
 
-def parse_main_cf(text: str) -> dict[str, str]:
-    """Name -> value, the last one counts; comments skipped and continued lines joined.
-
-    >>> parse_main_cf("a = 1\\n# c\\n  2\\nb=\\n")
-    {'a': '1 2', 'b': ''}
-    """
+def logical_lines(text: str) -> list[str]:
+    """The lines of main.cf or master.cf; comments skipped and continued lines joined."""
     logical: list[str] = []
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
@@ -69,7 +72,16 @@ def parse_main_cf(text: str) -> dict[str, str]:
             logical[-1] += " " + line.strip()
         else:
             logical.append(line)
-    pairs = (line.partition("=") for line in logical)
+    return logical
+
+
+def parse_main_cf(text: str) -> dict[str, str]:
+    """Name -> value, the last one counts.
+
+    >>> parse_main_cf("a = 1\\n# c\\n  2\\nb=\\n")
+    {'a': '1 2', 'b': ''}
+    """
+    pairs = (line.partition("=") for line in logical_lines(text))
     return {name.strip(): value.strip() for name, equals, value in pairs if equals}
 
 
@@ -96,10 +108,16 @@ def needs_restart(before: str, after: str) -> bool:
     return any(old.get(name) != new.get(name) for name in _RESTART)
 
 
-def changes_login(before: str, after: str) -> bool:
-    """Whether two main.cf, with the same slot filled in, log in differently."""
+def parameter(account: str, name: str) -> str:
+    """What main.cf calls a parameter of a further account."""
+    return f"smarthost_{account}_{name}"
+
+
+def changes_login(before: str, after: str, account: str = "") -> bool:
+    """Whether two main.cf, with the same slot filled in, log in differently to an account."""
     old, new = parse_main_cf(before), parse_main_cf(after)
-    return any(old.get(name) != new.get(name) for name in _LOGIN)
+    own = [parameter(account, name) for name in OF_ACCOUNT] if account else []
+    return any(old.get(name) != new.get(name) for name in (*own, *(_SHARED if account else _LOGIN)))
 
 
 def slot_in_use(main_cf: str, config_directory: str) -> str | None:
@@ -157,12 +175,12 @@ def map_type(main_cf: str, path: str) -> str:
 
 def mode_of(name: str) -> int:
     """The mode of a table."""
-    return 0o600 if name in (LOGINS, WATCH) else 0o644
+    return 0o600 if name == WATCH or name.startswith(LOGINS) else 0o644
 
 
-def texts(tables: Mapping[str, str], logins: str, watch: str) -> dict[str, str]:
-    """Name -> text of all that lies in a slot."""
-    return {**tables, LOGINS: logins, **({WATCH: watch} if watch else {})}
+def texts(tables: Mapping[str, str], logins: str, watch: str, further: Mapping[str, str] = {}) -> dict[str, str]:
+    """Name -> text of all that lies in a slot; `further` are the logins of further accounts."""
+    return {**tables, LOGINS: logins, **further, **({WATCH: watch} if watch else {})}
 
 
 def seal(key: str, mode: int, user: int = 0, group: int = 0, text: str | None = None) -> str:
@@ -224,9 +242,12 @@ def is_in_place(seen: Mapping[str, Any], wanted: Mapping[str, Any], key: str) ->
     slot, directory = seen["slot"], wanted.get("config_directory", CONFIG_DIRECTORY).rstrip("/")
     if slot is None or seen["to_do"] or seen["against"] or wanted["ca_file"] not in seen["ca_files"]:
         return False
-    tables = texts(wanted.get("tables", {}), wanted["sasl_passwd"], wanted.get("watch", ""))
+    tables = texts(
+        wanted.get("tables", {}), wanted["sasl_passwd"], wanted.get("watch", ""), wanted.get("passwords", {})
+    )
     should_be = expected(directory, slot, wanted["main_cf"], tables, wanted.get("compiled", {}), key)
-    there = set(wanted.get("services", {})) <= set(seen["services"])
+    needed = set(wanted.get("services", {}))
+    there = needed <= set(seen["services"]) and set(seen["copies"]) <= needed
     return there and not differences(seen["files"], should_be, directory)
 
 
@@ -262,15 +283,6 @@ def serves_nobody(main_cf: str) -> bool:
     True
     """
     return parse_main_cf(main_cf).get("master_service_disable") == "inet, unix"
-
-
-def services(master_cf: str) -> set[str]:
-    """The services of a master.cf, as name/type.
-
-    >>> sorted(services("# x\\nsmtp inet n - y - - smtpd\\n  -o a=b\\n#scache unix - - y - 1 scache\\n"))
-    ['smtp/inet']
-    """
-    return {"/".join(found) for found in re.findall(r"^([^\s#]\S*)[ \t]+(\S+)", master_cf, re.MULTILINE)}
 
 
 # Networks that are nobody but the host itself.

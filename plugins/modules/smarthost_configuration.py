@@ -12,7 +12,7 @@ description:
     Then one rename, that of main.cf, puts it in place, and Postfix is reloaded, or restarted where a parameter needs
     that. If Postfix does not answer afterwards, the old configuration is put back and the task fails.
   - >-
-    With O(login), Postfix itself tries the way to the provider before main.cf changes, as far as the login, and where
+    With O(logins), Postfix itself tries the way to the provider before main.cf changes, as far as the login, and where
     the change touches the login, that is tried next; a refusal ends the task with the host as it was. What waits in the
     queue is sent as soon as a new login is in place.
   - A Postfix that does not run is started, also where nothing was changed.
@@ -66,6 +66,10 @@ options:
   sasl_passwd:
     description: Text of the password table. A file of mode 0600 that belongs to root. For O(state=present).
     type: str
+  passwords:
+    description: Name -> text of the password table of each further account. Files like that of O(sasl_passwd).
+    type: dict
+    default: {}
   compiled:
     description: >-
       Name of each table that C(postmap) compiles (C(hash), C(lmdb), …) -> map type. A table that Postfix reads as
@@ -75,7 +79,8 @@ options:
   services:
     description: >-
       Services that master.cf must have, C(name/type) -> line. One that is there stays as it is; V(absent) takes away
-      again what was added.
+      again what was added. An empty line stands for the service of a further account, a copy of C(smtp/unix) that is
+      kept as it should be, and goes when it is not named any more.
     type: dict
     default: {}
   map_types:
@@ -87,13 +92,16 @@ options:
     description: >-
       CA bundle that must be there, because without it no relay is trusted and no mail leaves. For O(state=present).
     type: path
-  login:
+  logins:
     description:
-      - The login that the configuration stands for, tried before anything is changed where it changes.
-      - The keys are those of M(homelab.mail.smarthost_login). Without it no login is tried.
-    type: dict
+      - The logins that the configuration stands for, each tried before anything is changed where it changes.
+      - The keys are those of M(homelab.mail.smarthost_login). None is tried that is not here.
+    type: list
+    elements: dict
+    default: []
   login_accepted:
-    description: O(login) was tried a moment ago. Only the way to the provider is tried, because providers count logins.
+    description: >-
+      O(logins) were tried a moment ago. Only the way to the providers is tried, because they count logins.
     type: bool
     default: false
   watch:
@@ -217,11 +225,12 @@ def main() -> None:
             "main_cf": {"type": "str"},
             "tables": {"type": "dict", "default": {}},
             "sasl_passwd": {"type": "str", "no_log": True},
+            "passwords": {"type": "dict", "default": {}, "no_log": True},
             "compiled": {"type": "dict", "default": {}},
             "services": {"type": "dict", "default": {}},
             "map_types": {"type": "list", "elements": "str", "default": []},
             "ca_file": {"type": "path"},
-            "login": {"type": "dict", "options": login.OPTIONS},
+            "logins": {"type": "list", "elements": "dict", "default": [], "options": login.OPTIONS},
             "login_accepted": {"type": "bool", "default": False},
             "watch": {"type": "str", "default": "", "no_log": True},
             "watch_minutes": {"type": "int", "default": 0},

@@ -12,12 +12,14 @@ description:
   - Fails where the provider refuses, with its reply, what that means and what to do. Warns where it cannot be reached.
 author: [The homelab.mail authors]
 options:
-  login:
+  logins:
     description:
-      - The account. Each key is the one of the role, C(sender) is the From, C(helo) the name of the host.
-    type: dict
+      - The accounts. Each key is the one of the role, C(sender) is the From, C(helo) the name of the host.
+    type: list
+    elements: dict
     required: true
     suboptions:
+      id: {type: str, default: "", description: "Name of a further account."}
       provider: {type: str, required: true, description: "Name of the preset, for the meaning of a reply."}
       host: {type: str, required: true, description: Submission server.}
       port: {type: int, required: true, description: Its TCP port.}
@@ -39,22 +41,22 @@ options:
 EXAMPLES = r"""
 - name: Try the login
   homelab.mail.smarthost_login:
-    login:
-      provider: fastmail
-      host: smtp.fastmail.com
-      port: 465
-      tls: implicit
-      tls_security_level: secure
-      ca_file: /etc/ssl/certs/ca-certificates.crt
-      helo: nas.lan
-      username: casey@fastmail.com
-      password: "{{ vault_password }}"
-      sender: casey@fastmail.com
+    logins:
+      - provider: fastmail
+        host: smtp.fastmail.com
+        port: 465
+        tls: implicit
+        tls_security_level: secure
+        ca_file: /etc/ssl/certs/ca-certificates.crt
+        helo: nas.lan
+        username: casey@fastmail.com
+        password: "{{ vault_password }}"
+        sender: casey@fastmail.com
 """
 
 RETURN = r"""
 verdict:
-  description: V(accepted), or V(undecided) where the provider did not say yes or no.
+  description: V(accepted), or V(undecided) where a provider did not say yes or no.
   returned: success
   type: str
 """
@@ -68,18 +70,24 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import login
 def main() -> None:
     """Answer the module's call."""
     module = AnsibleModule(
-        argument_spec={"login": {"type": "dict", "required": True, "options": login.OPTIONS}}, supports_check_mode=True
+        argument_spec={"logins": {"type": "list", "elements": "dict", "required": True, "options": login.OPTIONS}},
+        supports_check_mode=True,
     )
-    account = module.params["login"]
-    if not os.path.exists(account["ca_file"]):
-        # A host without packages yet; it is tried again when they are there.
-        module.exit_json(changed=False, verdict=login.UNDECIDED)
-    outcome = login.try_login(account)
-    if outcome.verdict == login.REFUSED or (outcome.verdict == login.UNDECIDED and account["required"]):
-        module.fail_json(msg=f"Nothing was changed: {login.sentence(outcome, account)}")
-    if outcome.verdict == login.UNDECIDED:
-        module.warn(login.sentence(outcome, account))
-    module.exit_json(changed=False, verdict=outcome.verdict)
+    verdict, refused = login.ACCEPTED, []
+    for account in module.params["logins"]:
+        # Without it, a host has no packages yet; it is tried again when they are there.
+        outcome = login.try_login(account) if os.path.exists(account["ca_file"]) else None
+        if outcome and outcome.verdict != login.ACCEPTED:
+            said = login.of(account) + login.sentence(outcome, account)
+            if outcome.verdict == login.REFUSED or account["required"]:
+                refused.append(said)
+            else:
+                module.warn(said)
+        if not outcome or outcome.verdict != login.ACCEPTED:
+            verdict = login.UNDECIDED
+    if refused:
+        module.fail_json(msg=f"Nothing was changed: {' Besides, '.join(refused)}")
+    module.exit_json(changed=False, verdict=verdict)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def read_account(
     provider: Mapping[str, Any],
     providers: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The account of the variables, as the plan has it."""
+    """The account of the variables, as the plan has it: the default one, which has no `id` and is `smtp` in Postfix."""
     host = read_host(verdict, settings, provider)
     port, tls = read_port(verdict, settings, provider, host)
     auth = text(settings, "auth") or provider.get("auth", "password")
@@ -40,14 +40,24 @@ def read_account(
         _check_plain(verdict, auth, host)
     # One's own relay makes senders its account's; any other wants to know who writes.
     from_needed = provider.get("from_required", auth == "none" and not is_inside(host))
+    sender = _from(verdict, settings, provider, providers, username, from_needed)
     return {
+        "id": "",
+        "service": "smtp",
         "name": provider["name"],
+        "provider": text(settings, "provider"),
         "host": host,
         "port": port,
         "tls": tls,
         "username": username,
         "password": password,
-        "from": _from(verdict, settings, provider, providers, username, from_needed),
+        "from": sender,
+        # A mailbox provider's login may also be sent as.
+        "login": username if provider.get("from") in ("owned", "login") else "",
+        "senders": [],
+        **{name: provider.get(name) for name in ("size_limit", "concurrency", "messages_per_connection")},
+        # Whole seconds between two mails.
+        "pause": -(-60 // provider["messages_per_minute"]) if "messages_per_minute" in provider else 0,
     }
 
 

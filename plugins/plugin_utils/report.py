@@ -47,6 +47,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
         "configuration": "changed" if drift else "as it should be",
         "postfix": "up" if state["running"] else "down",
         "login": login["verdict"],
+        "accounts": [{"host": f"  {name}", "login": said} for name, said in login.get("accounts", {}).items() if name],
         "queue": f"{waiting['messages']}, {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
         "last sent": ago or "not in the log",
         "notes": list(dict.fromkeys(note for note in notes if note)),
@@ -135,7 +136,11 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
     columns = tuple(name for name in columns if name != "hub" or any(row.get(name, "-") != "-" for row in rows))
     cells = [
         [column.upper() for column in columns],
-        *([str(row.get(column, "-")) for column in columns] for row in rows),
+        *(
+            [str(line.get(column, "-")) for column in columns]
+            for row in rows
+            for line in (row, *row.get("accounts", []))
+        ),
     ]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]

@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils import networks, senders
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import read_account, read_password, read_username
+from ansible_collections.homelab.mail.plugins.plugin_utils.accounts import check_senders, read_accounts
 from ansible_collections.homelab.mail.plugins.plugin_utils.local import (
     check_mailbox,
     read_aliases,
@@ -24,10 +25,6 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.local import (
 )
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_inbox, read_provider
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, check_controls, clean, text
-
-# Names that are set aside for what is to come.
-_NOT_YET = ("smarthost_accounts",)
-
 
 # main.cf parameters that a variable is for: two places for one fact would contradict each other.
 _VARIABLE_FOR = {
@@ -59,6 +56,7 @@ _VARIABLE_FOR = {
 _PROMISED = {
     "clients": ("mynetworks", "smtpd_client_restrictions", "smtpd_relay_restrictions"),
     "allowed_recipients": ("transport_maps",),
+    "accounts": ("sender_dependent_default_transport_maps", "sender_dependent_relayhost_maps"),
 }
 
 # These lead mail another way, which no run tries.
@@ -87,8 +85,8 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     if verdict.plan["state"] == "absent":
         verdict.plan["accounts"] = []
         return verdict
-    for name, value in settings.items():
-        check_controls(verdict, name, value)
+    for name in settings.keys() - {"accounts"}:
+        check_controls(verdict, name, settings[name])
 
     provider = read_provider(verdict, settings, providers)
     if provider:
@@ -100,21 +98,28 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
         if text(settings, "auth") != "none":
             read_username(verdict, settings, provider, providers)
             read_password(verdict, settings, provider)
-        account = {"from": "", "username": "", "tls": ""}
-    verdict.plan["accounts"] = [account]
+        account = {"id": "", "service": "smtp", "from": "", "username": "", "tls": "", "login": "", "senders": []}
+    accounts = verdict.plan["accounts"] = [account, *read_accounts(verdict, settings, providers)]
     verdict.plan["inbox"] = read_inbox(verdict, settings, provider, account)
-    verdict.plan["size_limit"] = provider.get("size_limit")
-    verdict.plan["concurrency"] = provider.get("concurrency")
-    verdict.plan["messages_per_connection"] = provider.get("messages_per_connection")
-    for name in ("tls_security_level", "rewrite", "map_type", "ca_file"):
+    # The largest of them: a server that takes less says so itself.
+    verdict.plan["size_limit"] = max((one.get("size_limit") or 0 for one in accounts), default=0)
+    for name in ("rewrite", "map_type", "ca_file"):
         verdict.plan[name] = text(settings, name)
-    if account["tls"] == "none":
-        verdict.plan["tls_security_level"] = "none"
-    verdict.plan["provider"] = text(settings, "provider")
+    verdict.plan["from_name"] = senders.phrase(text(settings, "from_name").strip())
     verdict.plan["verify_login"] = _verify_login(verdict, settings)
     verdict.plan["aliases"] = read_aliases(verdict, settings, provider, account["from"])
     check_mailbox(verdict, settings, account, providers)
-    verdict.plan["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
+    account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
+    check_senders(verdict, accounts)
+    # texthash is read as text; the other types have to be compiled. All other tables are patterns.
+    logins = [f"sasl_passwd-{one['id']}".rstrip("-") for one in accounts]
+    verdict.plan["compiled"] = (
+        dict.fromkeys(logins, map_type) if (map_type := text(settings, "map_type")) not in ("", "texthash") else {}
+    )
+    verdict.plan["services"] = {f"{one['service']}/unix": "" for one in accounts[1:]}
+    for one in accounts:
+        one["tls_security_level"] = "none" if one["tls"] == "none" else text(settings, "tls_security_level")
+        one["lines"] = senders.generic(one)
     verdict.plan["allowed"] = read_allowed(verdict, settings, addresses_of(verdict.plan))
     verdict.plan["parameters"] = _parameters(verdict, settings, provider)
     verdict.plan["clients"] = networks.read_clients(verdict, settings)
@@ -124,13 +129,11 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     _check_size(verdict, provider)
     _check_open_relay(verdict)
     verdict.plan["hostname"] = _hostname(verdict, settings)
-    # A mailbox provider's login may also be sent as.
-    login = account["username"] if provider.get("from") in ("owned", "login") else ""
-    verdict.plan["maps"] = senders.maps(verdict.plan["generic"], account["from"], verdict.plan["aliases"], login)
+    verdict.plan["maps"] = senders.maps(accounts, verdict.plan["aliases"])
     verdict.plan["watch"] = _watch(verdict, settings)
-    _for_host(verdict.plan, account)
+    _for_host(verdict.plan)
     _check_ca_file(verdict, settings)
-    if verdict.plan["tls_security_level"] == "encrypt":
+    if account["tls_security_level"] == "encrypt":
         verdict.warnings.append(
             "smarthost_tls_security_level is encrypt: whoever answers for the relay's name gets "
             f"the {'password' if account['username'] else 'mail'}. With secure, only the relay does."
@@ -138,28 +141,36 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     return verdict
 
 
-def _for_host(plan: dict[str, Any], account: Mapping[str, Any]) -> None:
-    """What the login is tried with, and what the program on the host cannot read out of main.cf."""
-    sender, aliases = account["from"], plan["aliases"]
+def _for_host(plan: dict[str, Any]) -> None:
+    """What each login is tried with, and what the program on the host cannot read out of main.cf."""
+    aliases, (first, *others) = plan["aliases"], plan["accounts"]
     targets = [target for target in chain(aliases.get("root", []), *aliases.values()) if "@" in target]
-    plan["login"] = {
-        **{name: account.get(name) for name in ("host", "port", "tls", "username", "password")},
-        **{name: plan[name] for name in ("provider", "tls_security_level")},
-        **({"sender": sender} if sender else {}),
-        "required": plan["verify_login"] == "required",
-    }
-    # Without a login, only a recipient shows whether the relay takes mail of this host: who gets root's.
-    if account.get("username"):
-        plan["login"]["recipient"] = ""
-    elif targets:
-        plan["login"]["recipient"] = targets[0]
+    plan["logins"] = [
+        {
+            **{name: account.get(name) for name in ("id", "provider", "host", "port", "tls", "username", "password")},
+            "tls_security_level": account["tls_security_level"],
+            **({"sender": account["from"]} if account["from"] else {}),
+            # Without a login, only a recipient shows whether the relay takes mail of this host: who gets root's.
+            **({"recipient": "" if account["username"] else targets[0]} if account["username"] or targets else {}),
+            "required": plan["verify_login"] == "required",
+        }
+        for account in plan["accounts"]
+    ]
     # Who can never be a mistyped recipient: mail of theirs that comes back is a fault.
-    recipients = {sender, *chain(*aliases.values()), *plan["generic"].values()} - {""}
+    recipients = {*addresses_of(plan), *chain(*aliases.values())}
     plan["settings"] = {
-        "provider": plan["provider"],
-        "name": account.get("name"),
+        "provider": first.get("provider", ""),
+        "name": first.get("name"),
         "recipients": sorted({address.lower() for address in recipients}),
     }
+    if others:
+        plan["settings"]["accounts"] = [
+            {
+                **{name: account[name] for name in ("id", "provider", "name")},
+                **{name: login.get(name, "") for name in ("sender", "recipient")},
+            }
+            for account, login in zip(others, plan["logins"][1:])
+        ]
 
 
 def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,9 +213,6 @@ def unknown_variables(given: list[str], known: list[str]) -> list[str]:
     """
     faults = []
     for name in sorted(set(given) - set(known)):
-        if name in _NOT_YET:
-            faults.append(f"{name}: this version cannot do that yet, so what it says would be ignored. Take it out.")
-            continue
         near = [whole for whole in known if whole.startswith(name)]
         near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.92)
         if near:
@@ -322,7 +330,8 @@ def addresses_of(plan: Mapping[str, Any]) -> list[str]:
     """The addresses that mail of the plan goes to or comes from on the internet, each once."""
     found = [account["from"] for account in plan["accounts"]]
     found += [target for targets in plan["aliases"].values() for target in targets]
-    found += list(plan["generic"].values())
+    for account in plan["accounts"]:
+        found += [*account["generic"].values(), *filter(senders.is_public, account["senders"])]
     return list(dict.fromkeys(address for address in found if "@" in address))
 
 

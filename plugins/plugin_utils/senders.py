@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from email.header import Header
+from email.utils import formataddr
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
@@ -25,6 +27,17 @@ def escaped(text: str) -> str:
     a\\.b\\+c\\/d
     """
     return re.sub(r"([][.*+?^$(){}|\\/])", r"\\\1", text)
+
+
+def phrase(name: str) -> str:
+    """A name as it stands before an address in a header, in the result of a table: there $ is a sign of its own.
+
+    >>> phrase("nas"), phrase('A "b".'), phrase("Büro $1")
+    ('nas', '"A \\\\"b\\\\"."', '=?utf-8?q?B=C3=BCro_=241?=')
+    """
+    if not name.isascii():
+        return " ".join(Header(name, "utf-8").encode().split())
+    return formataddr((name, "x")).removesuffix("<x>").strip().replace("$", "$$") if name else ""
 
 
 def private_domain() -> str:
@@ -60,29 +73,64 @@ def _precedence(local: str) -> int:
     return 2 if local.startswith("@") else 0 if "@" in local else 1
 
 
-def maps(
-    generic: Mapping[str, str], sender: str, aliases: Mapping[str, Iterable[str]], login: str = ""
-) -> dict[str, Any]:
-    """The parts of the tables that the variables decide, for the templates.
+def is_public(sender: str) -> bool:
+    """Whether a sender, or all of a domain, is one of the internet.
 
-    `generic` and `aliases` are the plan's; `sender` is the account's From, `login` an address that it owns, if any.
+    >>> [is_public(sender) for sender in ("a@casey.test", "@casey.test", "nut@nas.lan", "nut")]
+    [True, True, False, False]
     """
-    owned = [address for address in dict.fromkeys([sender, *generic.values(), login]) if "@" in address]
-    public = [address for address in owned if private_form(address) != address]
-    # A domain inside the network that mail goes to, or comes from, is one that the relay knows.
-    used = [*owned, *(target for targets in aliases.values() for target in targets)]
-    passing = {addresses.domain_of(address) for address in used} - {""}
-    lines = [(_precedence(local), _key(local), generic[local]) for local in generic]
+    return "@" in sender and private_form(sender) != sender
+
+
+def keys(account: Mapping[str, Any]) -> list[str]:
+    """The patterns of the senders that a person gave to an account."""
+    return [_key(sender) for sender in [*account["senders"], *account["generic"]]]
+
+
+def owned(account: Mapping[str, Any]) -> list[str]:
+    """The addresses that an account may send as, as far as they are known."""
+    named = [account["from"], *account["generic"].values(), account["login"], *filter(is_public, account["senders"])]
+    return [address for address in dict.fromkeys(named) if "@" in address[1:]]
+
+
+def generic(account: Mapping[str, Any]) -> list[list[str]]:
+    """The lines of the table by which an account delivers: private sender, address of the account."""
+    lines = [(_precedence(local), _key(local), address) for local, address in account["generic"].items()]
     # What already bears an address of the account keeps it.
-    lines += [(0, f"^{escaped(private_form(address))}$", address) for address in public]
-    converted = [local for local in generic if "@" in local and private_form(local) != local]
+    lines += [(0, _key(address), address) for address in filter(is_public, owned(account))]
+    domains = [sender for sender in account["senders"] if sender.startswith("@") and is_public(sender)]
+    lines += [(2, f"^(.*){_key(domain)}", "${1}" + domain) for domain in domains]
+    return [[pattern, address] for _order, pattern, address in sorted(lines, key=lambda line: line[0])]
+
+
+def relay(accounts: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """The lines of the table that says through which account a sender's mail leaves; DUNNO: the default one."""
+    lines = []
+    for account in accounts:
+        way = f"{account['service']}:[{account['host']}]:{account['port']}" if account["id"] else "DUNNO"
+        given = [*account["senders"], *account["generic"]]
+        lines += [(_precedence(sender), False, _key(sender), way) for sender in given]
+        # What several accounts own without a word belongs to the first.
+        lines += [(0, True, _key(address), way) for address in owned(account)]
+    return [[pattern, way] for *_order, pattern, way in sorted(lines, key=lambda line: line[:2])]
+
+
+def maps(accounts: list[dict[str, Any]], aliases: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """The parts of the tables that the variables decide and that all accounts share, for the templates."""
+    own = list(dict.fromkeys(address for account in accounts for address in owned(account)))
+    public = list(filter(is_public, own))
+    # A domain inside the network that mail goes to, or comes from, is one that the relay knows.
+    used = [*own, *(target for targets in aliases.values() for target in targets)]
+    passing = {addresses.domain_of(address) for address in used} - {""}
+    given = [sender for account in accounts for sender in [*account["generic"], *account["senders"]]]
+    converted = list(filter(is_public, given))
     return {
         "private": private_domain(),
         "passing": [escaped(domain) for domain in sorted(passing) if addresses.is_private_domain(domain)],
-        "generic": [[pattern, address] for _order, pattern, address in sorted(lines, key=lambda line: line[0])],
+        "relay": relay(accounts),
         "sender": [
             [f"^{escaped(address)}$", private_form(address)]
-            for address in [*public, *converted]
+            for address in dict.fromkeys([*public, *converted])
             if not address.startswith("@")
         ],
         "owned": [escaped(address) for address in public],

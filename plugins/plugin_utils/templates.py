@@ -25,10 +25,16 @@ _ENVIRONMENT = jinja2.Environment(
 _ENVIRONMENT.tests["version"] = version_compare
 # Read where this is loaded, which is once a run.
 TEMPLATES = {path.stem: _ENVIRONMENT.get_template(path.name) for path in FOLDER.glob("*.j2")}
+# The tables that each further account has for itself.
+OF_ACCOUNT = ("sasl_passwd", "generic", "header_checks")
 VARIABLES = {name for path in FOLDER.glob("*.j2") for name in re.findall(r"__smarthost_\w+", path.read_text("utf-8"))}
 
 
 def render(names: Iterable[str], value: Callable[[str], Any]) -> dict[str, str]:
     """Name -> text of these templates; `value` is asked once for each variable that any of them has."""
     variables = {name: value(name) for name in VARIABLES}
-    return {name: TEMPLATES[name].render(variables) for name in names}
+    found = {name: TEMPLATES[name].render(variables) for name in names}
+    for account in variables["__smarthost_plan"]["accounts"][1:]:
+        own = {**variables, "__smarthost_account": account}
+        found.update({f"{name}-{account['id']}": TEMPLATES[name].render(own) for name in OF_ACCOUNT})
+    return found

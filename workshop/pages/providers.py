@@ -89,6 +89,7 @@ def _section(key: str, preset: dict[str, Any]) -> str:
         ("Largest mail", _size(preset["size_limit"]) if "size_limit" in preset else None),
         ("Connections at once", preset["concurrency"]),
         ("Mails over one connection", preset.get("messages_per_connection")),
+        ("Mails in a minute", preset.get("messages_per_minute")),
         ("How much", preset.get("daily_limit")),
         ("Needs", " ".join(preset.get("requires", []))),
         ("Mind", " ".join([preset.get("password_refused", ""), *preset.get("warnings", [])]).strip()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.plugin_utils import templates
 from conftest import LAB, OLD_AND_NEW
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -59,12 +60,13 @@ def test_postfix_finds_each_login_just_as_it_was_given(name: str, logins: list[t
         verdict = rendering.judge(provider="custom", username=username, password=password, **server)
         if not verdict.faults:
             accounts += verdict.plan["accounts"]
-    plan["accounts"] = accounts
     expected = {f"[{a['host']}]:{a['port']}": f"{a['username']}:{a['password']}" for a in accounts}
     # What was accepted was not bent on the way.
     assert set(expected.values()) <= {f"{username}:{password}" for username, password in [good, *logins]}
     keys = ["[smtp.fastmail.com]:465", *(f"[relay{number}.bobs.org]:465" for number in range(len(logins)))]
-    assert looked_up(f"{LAB}-{name}", rendering.render(plan)["sasl_passwd"], keys) == expected
+    template = templates.TEMPLATES["sasl_passwd"]
+    text = "".join(template.render(__smarthost_account=account) for account in accounts)
+    assert looked_up(f"{LAB}-{name}", text, keys) == expected
 
 
 @OLD_AND_NEW

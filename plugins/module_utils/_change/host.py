@@ -155,10 +155,10 @@ class Host:
         within = [os.path.join(folder, name) for folder, _, names in os.walk(services.LIBRARY) for name in names]
         return self._sealed(key, [services.LAUNCHER, *(path for path in within if path.endswith(".py"))], self.read)
 
-    def services_there(self) -> set[str]:
-        """The services that master.cf has."""
-        # Not by postconf, which says nothing of it while main.cf is broken.
-        return configuration.services(self.read(os.path.join(self.directory, "master.cf")))
+    @property
+    def master_cf(self) -> str:
+        """Its text, because postconf says nothing of it while main.cf is broken."""
+        return self.read(os.path.join(self.directory, "master.cf"))
 
     def listed(self, directory: str = "") -> str:
         """The services of master.cf, as Postfix lists them; beside another main.cf than the one in place."""
@@ -282,6 +282,7 @@ def observe(host: Host, key: str) -> dict[str, Any]:
         "files": host.seals(key),
         "program": host.program(key),
         "interpreter": surroundings.interpreter(),
-        "services": sorted(host.services_there()),
+        "services": sorted(master.names(host.master_cf)),
+        "copies": master.copies(host.master_cf),
         "to_do": [*found.actions(), *found.postfix()],
     }

@@ -37,6 +37,7 @@ _PROGRAMS = {
 _RESTRICTIONS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 _FILTERS = ("content_filter", "smtpd_proxy_filter", "cleanup_service_name")
 _OPTION = re.compile(r"\s-o\s*(?:\{\s*(\w+)\s*=\s*(.*?)\s*\}(?=\s+-|\s*$)|(\w+)=(\S*))")
+_COPY = re.compile(r"smarthost-(\w+)/unix")
 LOOPBACK = re.compile(r"\[?(127\.[\d.]+|::1|::ffff:127\.[\d.]+|localhost|loopback-only)\]?(/\d+)?")
 
 
@@ -62,8 +63,60 @@ def services(listed: str) -> list[Service]:
             {inner or name: whole if inner else value for inner, whole, name, value in _OPTION.findall(" " + row[7])},
         )
         for row in rows
-        if len(row) == 8
+        # Those of further accounts are not judged but compared.
+        if len(row) == 8 and not _is_ours(f"{row[0]}/{row[1]}", row[7])
     ]
+
+
+def names(master_cf: str) -> set[str]:
+    """The services of a master.cf, as name/type.
+
+    >>> sorted(names("# x\\nsmtp inet n - y - - smtpd\\n  -o a=b\\n#scache unix - - y - 1 scache\\n"))
+    ['smtp/inet']
+    """
+    there = lines(master_cf)
+    smtp = there.get("smtp/unix", "")
+    return {name for name, line in there.items() if not _is_ours(name, line) or line == copy_of(smtp, name)}
+
+
+def lines(master_cf: str) -> dict[str, str]:
+    """Service -> its line, in one spelling."""
+    rows = map(str.split, configuration.logical_lines(master_cf))
+    return {"/".join(fields[:2]): " ".join(fields) for fields in rows if fields[1:]}
+
+
+def copy_of(smtp: str, name: str) -> str:
+    """The line of master.cf of a further account's service, by that of smtp: with its chroot and what else it says.
+
+    >>> copy_of("smtp unix - - y - - smtp", "smarthost-family/unix")[:73]
+    'smarthost-family unix - - y - - smtp -o relayhost=$smarthost_family_relay'
+    """
+    own = (f"-o {one}=${configuration.parameter(account(name), one)}" for one in configuration.OF_ACCOUNT)
+    return " ".join([name.partition("/")[0], *(smtp or "smtp unix - - n - - smtp").split()[1:], *own])
+
+
+def account(name: str) -> str:
+    """The account of a service; empty where it has none.
+
+    >>> account("smarthost-family/unix"), account("smtp/unix")
+    ('family', '')
+    """
+    found = _COPY.fullmatch(name)
+    return found[1] if found else ""
+
+
+def _is_ours(name: str, line: str) -> bool:
+    """Whether this is a service of a further account, and not another's of such a name.
+
+    >>> _is_ours("smarthost-x/unix", copy_of("", "smarthost-x/unix")), _is_ours("smarthost-x/unix", "x unix smtp")
+    (True, False)
+    """
+    return bool(account(name)) and f"relayhost=${configuration.parameter(account(name), 'relayhost')}" in line
+
+
+def copies(master_cf: str) -> list[str]:
+    """The services of further accounts that a master.cf has."""
+    return sorted(name for name, line in lines(master_cf).items() if _is_ours(name, line))
 
 
 def against(listed: str, main_cf: str) -> list[str]:

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, clients, installation, mailserver
+from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    aliases,
+    clients,
+    installation,
+    mailserver,
+    master,
+)
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.host import Found, Host
 from ansible_collections.homelab.mail.plugins.module_utils._program import services, watch
@@ -28,10 +34,12 @@ class Wanted:
     sasl_passwd: str
     ca_file: str
     watch: str = ""
+    #: The tables of logins of further accounts, by name.
+    passwords: Mapping[str, str] = field(default_factory=dict)
     compiled: Mapping[str, str] = field(default_factory=dict)
     services: Mapping[str, str] = field(default_factory=dict)
     map_types: Sequence[str] = ()
-    login: Any = None
+    logins: Sequence[Mapping[str, Any]] = ()
     login_accepted: bool = False
     take_over: bool = False
     own_names: Sequence[str] = ()
@@ -41,7 +49,7 @@ class Wanted:
     @property
     def texts(self) -> dict[str, str]:
         """Name -> text of all tables, those with secrets too."""
-        return configuration.texts(self.tables, self.sasl_passwd, self.watch)
+        return configuration.texts(self.tables, self.sasl_passwd, self.watch, self.passwords)
 
 
 def wanted(parameters: Mapping[str, Any]) -> Wanted:
@@ -58,9 +66,12 @@ class Seen:
     #: Paths that are not as they should be, and the tables in use by name.
     wrong: Sequence[str]
     texts: Mapping[str, str]
-    #: Those of master.cf.
+    #: Those of master.cf that are as they should be.
     services: Iterable[str]
     found: Found
+    #: Those there that are further accounts', and the line of the one that they are copies of.
+    copies: Iterable[str] = ()
+    smtp: str = ""
     #: Nobody wrote this main.cf: the role has installed Postfix, in this run or in one that was refused.
     fresh: bool = False
     #: Whether this main.cf is the role's, so that what was there before is kept already.
@@ -93,11 +104,12 @@ class Plan:
     restart: bool
     #: Whether mail logs in otherwise than before.
     new_login: bool
-    #: Whether the way to the provider and the login there are to be tried.
-    tries_way: bool
-    tries_login: bool
-    #: Services that master.cf lacks: name/type -> line.
+    #: The accounts to whose provider the way is to be tried, and the login there.
+    tries_way: Sequence[Mapping[str, Any]]
+    tries_login: Sequence[Mapping[str, Any]]
+    #: Services that master.cf lacks: name/type -> line; and those of accounts that are no more.
     missing: Mapping[str, str]
+    surplus: Sequence[str]
     #: What of mails that wait is looked up anew, `sender` or `recipients` -> tables to come.
     requeue: Mapping[str, Sequence[str]]
     #: Parameters of the main.cf from before that will no longer be set.
@@ -116,7 +128,7 @@ class Plan:
     @property
     def runs_anew(self) -> bool:
         """Whether Postfix has to take something."""
-        return bool(self.wrong or self.missing or self.found.postfix())
+        return bool(self.wrong or self.missing or self.surplus or self.found.postfix())
 
 
 class Report(NamedTuple):
@@ -132,6 +144,8 @@ def report(plan: Plan, tried: Iterable[str] = ()) -> Report:
     actions = [*tried, *(["configured Postfix"] if plan.wrong else []), *plan.found.actions()]
     if plan.missing:
         actions.append(f"added {', '.join(plan.missing)} to master.cf")
+    if plan.surplus:
+        actions.append(f"took {', '.join(plan.surplus)} out of master.cf")
     if plan.runs_anew:
         how = ["restarted Postfix" if plan.restart else "reloaded Postfix"]
         actions += plan.found.postfix() or how
@@ -152,13 +166,22 @@ def make(want: Wanted, seen: Seen) -> Plan:
     main_cf = configuration.with_slot(want.main_cf, seen.directory, new)
     # The same with the folder in use, in which its tables do not differ.
     in_place = configuration.with_slot(want.main_cf, seen.directory, old or configuration.SLOTS[0])
-    new_login = bool(seen.wrong) and _logs_in_otherwise(want, seen, in_place)
+    surplus = [name for name in seen.copies if name not in want.services]
+    new_logins = [
+        account
+        for account in ("", *(master.account(name) for name, line in want.services.items() if not line))
+        if seen.wrong and _logs_in_otherwise(want, seen, in_place, account)
+    ]
     parsed = configuration.parse_main_cf
-    new_way = new_login or (bool(seen.wrong) and parsed(seen.main_cf) != parsed(in_place))
+    new_way = bool(seen.wrong) and parsed(seen.main_cf) != parsed(in_place)
     taking_over = bool(seen.main_cf) and not seen.kept and not seen.fresh
     metrics = watch.textfile(seen.texts.get(configuration.WATCH, ""))
     found = seen.found
-    missing = {name: line for name, line in want.services.items() if name not in seen.services}
+    missing = {
+        name: line or master.copy_of(seen.smtp, name)
+        for name, line in want.services.items()
+        if name not in seen.services
+    }
     restart = configuration.needs_restart(seen.main_cf, main_cf) or bool(found.postfix())
     unfinished = os.path.join(seen.directory, configuration.FOLDER, configuration.UNFINISHED)
     return Plan(
@@ -170,10 +193,12 @@ def make(want: Wanted, seen: Seen) -> Plan:
         kept=seen.kept,
         found=found,
         restart=restart or unfinished in seen.wrong or (bool(seen.wrong) and seen.stale_chroot),
-        new_login=new_login,
-        tries_way=new_way and bool(want.login),
-        tries_login=new_login and bool(want.login) and not want.login_accepted,
+        # What waits for an account that is no more leaves through another one.
+        new_login=bool(new_logins or surplus),
+        tries_way=[login for login in want.logins if new_way or login["id"] in new_logins],
+        tries_login=[login for login in want.logins if login["id"] in new_logins and not want.login_accepted],
         missing=missing,
+        surplus=surplus,
         # If a run was killed, its tables may be in use without a look at what waits.
         requeue=_anew(want, seen, None if unfinished in seen.wrong else old),
         dropped=_dropped(want, seen) if taking_over else [],
@@ -181,6 +206,7 @@ def make(want: Wanted, seen: Seen) -> Plan:
         diff=[
             *_diff(want, seen, in_place, old),
             *(_texts(f"{seen.directory}/master.cf", "", f"{line}\n") for line in missing.values()),
+            *(_texts(f"{seen.directory}/master.cf", f"{name}\n", "") for name in surplus),
         ],
         elsewhere=_elsewhere(want, seen),
         not_at_boot=seen.note if not found.running else "",
@@ -203,10 +229,11 @@ _UNTENDED = (
 )
 
 
-def _logs_in_otherwise(want: Wanted, seen: Seen, in_place: str) -> bool:
-    """Whether what is to come logs in otherwise than what is there."""
-    return configuration.changes_login(seen.main_cf, in_place) or any(
-        seen.texts.get(name, "") != want.texts.get(name, "") for name in configuration.LOGIN_TABLES
+def _logs_in_otherwise(want: Wanted, seen: Seen, in_place: str, account: str) -> bool:
+    """Whether what is to come logs in to an account otherwise than what is there."""
+    names = [f"{name}-{account}".rstrip("-") for name in configuration.LOGIN_TABLES]
+    return configuration.changes_login(seen.main_cf, in_place, account) or any(
+        seen.texts.get(name, "") != want.texts.get(name, "") for name in names
     )
 
 
@@ -241,7 +268,7 @@ def _diff(want: Wanted, seen: Seen, in_place: str, old: str | None) -> list[dict
         before = seen.texts.get(name, "")
         if before != text:
             pair = (before, text)
-            if name == configuration.LOGINS:
+            if name.startswith(configuration.LOGINS):
                 pair = configuration.hide_passwords(before, text)
             elif name == configuration.WATCH:
                 pair = ("(addresses that are not shown)\n" if before else "", "(other addresses that are not shown)\n")
@@ -265,7 +292,7 @@ def _texts(header: str, before: str, after: str) -> dict[str, str]:
 
 def look(host: Host, want: Wanted) -> Seen:
     """What a plan for this host goes by."""
-    main_cf, slot = host.read(host.main_cf), host.slot()
+    main_cf, master_cf, slot = host.read(host.main_cf), host.master_cf, host.slot()
     wrong = _differences(host, want, slot or configuration.other_slot(slot))
     names = {*want.texts, configuration.WATCH} if slot else set()
     fresh = "postfix" in want.installed or configuration.serves_nobody(main_cf)
@@ -277,7 +304,9 @@ def look(host: Host, want: Wanted) -> Seen:
         main_cf=main_cf,
         wrong=wrong,
         texts={name: host.read(host.table(slot, name)) for name in names},
-        services=host.services_there() if host.installed else (),
+        services=master.names(master_cf) if host.installed else (),
+        copies=master.copies(master_cf),
+        smtp=master.lines(master_cf).get("smtp/unix", ""),
         found=host.look(want.main_cf, installation.files()),
         fresh=fresh,
         # Not by the record: it may be from a first run that failed, and the host a mail server by now.

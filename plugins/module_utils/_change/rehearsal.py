@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import peers, route, second_postfix
+from ansible_collections.homelab.mail.plugins.module_utils._change import master, peers, route, second_postfix
 from ansible_collections.homelab.mail.plugins.module_utils._change.second_postfix import SECONDS, Folder
 
 PREFIX = "postfix-check-"
@@ -54,9 +54,9 @@ class Rehearsed(NamedTuple):
 
     #: What Postfix complains of, in its words; nothing where a mail gets out.
     complaints: list[str]
-    #: What keeps it from the login at the real relay; empty where nothing does, None where that was not tried or did
-    #: not come to an end.
-    obstacle: str | None = None
+    #: What keeps it from the login at the real relay of each account; empty where nothing does, None where that did not
+    #: come to an end.
+    obstacles: Mapping[str, str | None] = {}
 
 
 class Trial(NamedTuple):
@@ -70,8 +70,9 @@ class Trial(NamedTuple):
     directory: str
     #: The folder of postconf and sendmail.
     programs: str
-    #: The level of TLS that the real relay is to be reached with; empty where nobody is to be connected to.
-    level: str = ""
+    #: The level of TLS that the real relay of each account is to be reached with; none where nobody is to be connected
+    #: to.
+    levels: Mapping[str, str] = {}
 
 
 def rehearse(trial: Trial) -> Rehearsed:
@@ -95,7 +96,7 @@ def _compared(trial: Trial) -> Rehearsed:
         level = values.get("compatibility_level", "2")
         # Without the host's aliases, which nothing may have compiled.
         plain = f"compatibility_level = {level}\nalias_maps =\n{system}"
-        control = _attempt(trial._replace(main_cf=plain, tables={}, compiled={}, level=""))
+        control = _attempt(trial._replace(main_cf=plain, tables={}, compiled={}, levels={}))
         if set(found.complaints) <= set(control.complaints):
             raise CannotRehearse("; ".join(control.complaints))
     return found
@@ -148,7 +149,8 @@ def _send(folder: Folder, trial: Trial) -> Rehearsed:
         folder.open(owner, group)
     except KeyError as error:
         return Rehearsed([_UNKNOWN_USER + str(error.args[0])])
-    ways = _ways(folder, trial, transport, relayhost) if trial.level else {}
+    tried = _ways(folder, trial, transport, relayhost)
+    ways = {route.recipient(account): way for account, way in tried.items()}
     if ways:
         route.copy_chroot(live, folder.queue)
     family, address = (socket.AF_INET6, "::1") if protocols == "ipv6" else (socket.AF_INET, "127.0.0.1")
@@ -162,18 +164,20 @@ def _send(folder: Folder, trial: Trial) -> Rehearsed:
         folder.put("main.cf", _on_its_way(folder, ways))
         answer, said, lines = _deliver(folder, daemons, log, ways, relays)
         stuck = [recipient for recipient, relay in relays.items() if not relay.reached.is_set()]
-    why = folder.reason(route.RECIPIENT)
-    obstacle = route.obstacle(why, lines, trial.level, mechanisms) if why else None
+    obstacles: dict[str, str | None] = {}
+    for account in tried:
+        why, own = folder.reason(route.recipient(account)), [line for line in lines if route.log_name(account) in line]
+        obstacles[account] = route.obstacle(why, own, trial.levels[account], mechanisms) if why else None
     faults, warnings = _complaints(lines + said, "fatal|panic|error"), _complaints(lines + said, "warning")
     if faults or not (stuck or answer):
-        return Rehearsed(faults, obstacle)
+        return Rehearsed(faults, obstacles)
     if lines and not stuck:
         # A refusal with nothing in the log is a rule that somebody meant.
-        return Rehearsed(warnings, obstacle)
+        return Rehearsed(warnings, obstacles)
     reasons = [
         folder.reason(recipient) or "a mail does not get out, and Postfix does not say why" for recipient in stuck
     ]
-    return Rehearsed(warnings or ([answer] if answer else reasons), obstacle)
+    return Rehearsed(warnings or ([answer] if answer else reasons), obstacles)
 
 
 def _deliver(
@@ -203,8 +207,10 @@ def _deliver(
             relay.reached.wait(0.2)
         # What Postfix said on the way has been read when its last word has; before 3.4 it says nothing here.
         last_word = time.monotonic() + 1
-        while route.RECIPIENT in ways and log.lines and time.monotonic() < last_word:
-            if any(f"to=<{route.RECIPIENT}>" in line for line in list(log.lines)):
+        awaited = [f"to=<{recipient}>" for recipient in ways if recipient not in relays]
+        while log.lines and time.monotonic() < last_word:
+            said_all = " ".join(log.lines)
+            if all(recipient in said_all for recipient in awaited):
                 break
             time.sleep(0.01)
         # Before the daemons are ended, which they complain of, too.
@@ -212,19 +218,26 @@ def _deliver(
 
 
 def _ways(folder: Folder, trial: Trial, transport: str, relayhost: str) -> dict[str, str]:
-    """The way to the real relay, with what it needs; none where mail does not leave by one relay."""
-    name, _colon, nexthop = transport.partition(":")
+    """The way to the real relay of each account, with what it needs; none where mail does not leave by one relay."""
+    if not trial.levels:
+        return {}
     # Asked of the main.cf to come, because the one in place may be damaged.
     shutil.copyfile(os.path.join(trial.directory, "master.cf"), os.path.join(folder.configuration, "master.cf"))
-    lines = folder.run("postconf", "-M", f"{name}/unix").stdout.strip()
-    nexthop, service = nexthop or relayhost, route.service(lines, "postfix-check", folder.tables)
-    # Where master.cf has none, Postfix will say so.
-    by_relay = nexthop and (service or not lines)
-    folder.put("master.cf", f"{second_postfix.MASTER_CF}{service if by_relay else ''}\n")
-    if not by_relay:
-        return {}
+    values, found, services = configuration.parse_main_cf(folder.main_cf), {}, second_postfix.MASTER_CF
+    for account in trial.levels:
+        name, _colon, nexthop = ("smtp", "", "") if account else transport.partition(":")
+        line = folder.run("postconf", "-M", f"{name}/unix").stdout.strip()
+        if account:
+            line = master.copy_of(line, f"smarthost-{account}/unix")
+            relayhost = values[configuration.parameter(account, "relayhost")]
+        nexthop, service = nexthop or relayhost, route.service(line, account, folder.tables)
+        # Where master.cf has none, Postfix will say so.
+        if nexthop and (service or not line):
+            services += f"{service}\n"
+            found[account] = f"{route.SERVICE}{account}:{nexthop}"
+    folder.put("master.cf", services)
     folder.put(os.path.join(folder.tables, "route_replies"), route.REPLIES)
-    return {route.RECIPIENT: f"{route.SERVICE}:{nexthop}"}
+    return found
 
 
 def _on_its_way(folder: Folder, ways: dict[str, str]) -> str:

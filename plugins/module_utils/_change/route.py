@@ -17,7 +17,6 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils._program import chroot
 
 SERVICE = "route"
-RECIPIENT = "check@example.net"
 # What a server says after EHLO, for `smtp_reply_filter`: where it asks for no login, Postfix would
 # go on to name a sender. So every other line becomes the offer of a login that does not exist.
 REPLIES = r"""
@@ -43,20 +42,30 @@ _OPTIONS = (
 _LIBRARIES = ("lib/*/lib{}*.so*", "lib/lib{}*.so*")
 
 
-def service(line: str, name: str, tables: str) -> str:
+def recipient(account: str) -> str:
+    """Whose mail goes to the real relay of an account."""
+    return f"check{account}@example.net"
+
+
+def log_name(account: str) -> str:
+    """How the log begins what is said of that way."""
+    return f"postfix-check{account}/"
+
+
+def service(line: str, account: str, tables: str) -> str:
     """The service that mail leaves through, for master.cf under our name; empty where that is no SMTP client.
 
     >>> service("uucp unix - n n - - pipe flags=F user=uucp argv=uux", "x", "/t")
     ''
     >>> service("smtp unix - - y - - smtp -o a=b", "x", "/t").split(" -o ")[:2]
-    ['route unix - - y - - smtp', 'a=b']
+    ['routex unix - - y - - smtp', 'a=b']
     """
     fields = line.split()
     if fields[7:8] != ["smtp"]:
         return ""
     rest = " ".join(fields[2:])
-    options = (option.format(name=name, tables=tables) for option in _OPTIONS)
-    return " -o ".join([f"{SERVICE} unix {rest}", *options])
+    options = (option.format(name=log_name(account)[:-1], tables=tables) for option in _OPTIONS)
+    return " -o ".join([f"{SERVICE}{account} unix {rest}", *options])
 
 
 # --- a chroot ---------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ def alone(directory: str) -> Iterator[None]:
 def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
     """Bring the host to the plan, or back to what it was: Failed where Postfix may have seen the change."""
     unfinished = os.path.join(host.folder, configuration.UNFINISHED)
+    changes = plan.wrong or plan.missing or plan.surplus
     with ExitStack() as undo:
         if plan.wrong and not plan.kept:
             undo.callback(Original(host).forget)
@@ -46,20 +47,23 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
             undo.callback(_remove_tables, host, plan.slot)
             _write_tables(host, wanted, plan.slot)
             Original(host).keep(plan, bool(wanted.installed))
-        if plan.wrong or plan.missing:
+        if changes:
             undo.callback(files.remove, unfinished)
             files.write(unfinished, "", 0o600)
         if plan.wrong:
             undo.callback(files.remove, _aside(host))
             _set_aside(host)
-        if plan.wrong or plan.missing:
+        if changes:
             # From here on Postfix may see the change. Undone behind all that follows.
             undo.push(_runs_as_before(host, plan))
-        undo.callback(remove_services, host, plan.missing)
-        _add_services(host, plan.missing)
+        if plan.missing or plan.surplus:
+            path = os.path.join(host.directory, "master.cf")
+            undo.callback(files.replace, path, host.master_cf, os.stat(path).st_mode & 0o7777)
+            _add_services(host, plan.missing)
         if plan.wrong:
             undo.callback(_take_back, host)
             files.replace(host.main_cf, plan.main_cf)
+        remove_services(host, plan.surplus)
         stops = bool(plan.wrong and any(plan.requeue.values()) and waiting.count(host))
         if stops:
             # Nothing may be on its way with what is looked up anew.

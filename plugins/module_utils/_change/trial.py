@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import clients, master, rehearsal, route
@@ -19,25 +20,31 @@ if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.plan import Plan, Wanted
 
 # Postfix's own files beside main.cf that a copy of the configuration needs to be checked.
-LIVE_FILES = ("master.cf", "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d")
+LIVE_FILES = ("dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d")
 
 
 def run(host: Host, wanted: Wanted, plan: Plan) -> list[str]:
     """Try what the plan brings; says what was done for that, as actions."""
-    obstacle = None
+    obstacles: Mapping[str, str | None] = {}
     # In a dry run, packages that a run would install are not there yet.
     if host.installed and not (host.module.check_mode and wanted.installed):
         check_host(host, wanted.ca_file)
         if plan.wrong:
             clients.check(plan.clients)
-            _check_configuration(host, wanted, plan.main_cf)
+            _check_configuration(host, wanted, plan)
         else:
             _check_services(host, plan.main_cf, host.listed())
         if plan.wrong:
-            obstacle = _rehearse(host, wanted, wanted.login["tls_security_level"] if plan.tries_way else "")
-    if plan.tries_way and os.path.isfile(wanted.ca_file):
-        return _try_provider(host, wanted, obstacle, plan.tries_login)
-    return []
+            obstacles = _rehearse(host, wanted, plan.tries_way)
+    done, refused = [], []
+    for account in plan.tries_way if os.path.isfile(wanted.ca_file) else ():
+        try:
+            done += _try_provider(host, wanted, account, obstacles.get(account["id"]), account in plan.tries_login)
+        except Refused as reason:
+            refused.append(login.of(account) + str(reason))
+    if refused:
+        raise Refused(" Besides, ".join(refused))
+    return done
 
 
 def check_host(host: Host, ca_file: str) -> None:
@@ -53,10 +60,13 @@ def check_host(host: Host, ca_file: str) -> None:
         raise Refused(obstacle)
 
 
-def _check_configuration(host: Host, wanted: Wanted, main_cf: str) -> None:
+def _check_configuration(host: Host, wanted: Wanted, plan: Plan) -> None:
     """Let Postfix read a copy of the configuration."""
     with tempfile.TemporaryDirectory(dir=host.module.tmpdir) as copy:
-        files.write(os.path.join(copy, "main.cf"), main_cf, 0o644)
+        files.write(os.path.join(copy, "main.cf"), plan.main_cf, 0o644)
+        files.write(os.path.join(copy, "master.cf"), host.master_cf, 0o644)
+        for name, line in plan.missing.items():
+            host.command("postconf", "-c", copy, "-M", f"{name}={line}")
         for name in LIVE_FILES:
             live = os.path.join(host.directory, name)
             if os.path.exists(live):
@@ -71,7 +81,7 @@ def _check_configuration(host: Host, wanted: Wanted, main_cf: str) -> None:
         theirs = f"Mend {host.directory}/master.cf: nothing of that is the role's."
         remedy = theirs if any(line.startswith("master.cf") for line in found) else ours
         raise Refused("Postfix does not accept the configuration: " + "; ".join(found) + f". {remedy}")
-    _check_services(host, main_cf, listed)
+    _check_services(host, plan.main_cf, listed)
     # What the tables are made of must be something that this Postfix has.
     usable = [name for name in ("texthash", "hash", "lmdb", "cdb", "btree") if name in map_types.split()]
     for map_type in wanted.map_types:
@@ -91,15 +101,15 @@ def _check_services(host: Host, main_cf: str, listed: str) -> None:
         host.module.warn(sentence)
 
 
-def _rehearse(host: Host, wanted: Wanted, level: str) -> str | None:
+def _rehearse(host: Host, wanted: Wanted, accounts: Sequence[Mapping[str, Any]]) -> Mapping[str, str | None]:
     """Send a mail with the configuration: what only a daemon reads, it says when it runs.
 
-    Returns what keeps Postfix from the login at the provider, where it is to be tried: with a `level` of TLS.
+    Returns what keeps Postfix from the login at the provider of each account.
     """
     # Neither the login nor whom to tell of an outage: others may read what is rehearsed with.
-    trial = rehearsal.Trial(
-        wanted.main_cf, wanted.tables, wanted.compiled, host.directory, os.path.dirname(host.path("postconf")), level
-    )
+    programs = os.path.dirname(host.path("postconf"))
+    levels = {account["id"]: account["tls_security_level"] for account in accounts}
+    trial = rehearsal.Trial(wanted.main_cf, wanted.tables, wanted.compiled, host.directory, programs, levels)
     try:
         rehearsed = rehearsal.rehearse(trial)
     except rehearsal.CannotRehearse as error:
@@ -107,7 +117,7 @@ def _rehearse(host: Host, wanted: Wanted, level: str) -> str | None:
             f"Could not try the configuration with a Postfix of its own, because on this host none runs ({error}). "
             "Whether Postfix takes it shows when it is in place."
         )
-        return None
+        return {}
     if rehearsed.complaints:
         said = "; ".join(rehearsed.complaints)
         known = diagnosis.explain(said)
@@ -115,22 +125,24 @@ def _rehearse(host: Host, wanted: Wanted, level: str) -> str | None:
         sasl = f"{known.cause} {known.remedy}" if known and known.key.startswith("sasl") else ""
         remedy = sasl or "Correct or take out what smarthost_parameters says there."
         raise Refused(f"Postfix does not send mail with this configuration: {said}. {remedy}")
-    return rehearsed.obstacle
+    return rehearsed.obstacles
 
 
-def _try_provider(host: Host, wanted: Wanted, obstacle: str | None, tries_login: bool) -> list[str]:
+def _try_provider(
+    host: Host, wanted: Wanted, account: Mapping[str, Any], obstacle: str | None, tries_login: bool
+) -> list[str]:
     """Refuse what does not get to the provider, or is not let in there; says whether it logged in, as actions.
 
     Postfix says whether it gets there. Where it does not and this host does, that is the configuration's fault.
     """
-    account = wanted.login
     if not obstacle or route.is_for_now(obstacle):
         if not tries_login:
             return []
         # The provider has the last word before anything is changed.
         outcome = login.try_login(account)
         if outcome.verdict == login.ACCEPTED:
-            return ["logged in at the provider" if account["username"] else "asked the relay whether it takes mail"]
+            how = "logged in at the provider" if account["username"] else "asked the relay whether it takes mail"
+            return [login.of(account) + how]
     else:
         outcome = login.reach(account)
         if outcome.verdict == login.ACCEPTED:
@@ -140,7 +152,7 @@ def _try_provider(host: Host, wanted: Wanted, obstacle: str | None, tries_login:
     if outcome.verdict == login.REFUSED or account["required"]:
         raise Refused(login.sentence(outcome, account))
     # The provider has not said no.
-    host.module.warn(login.sentence(outcome, account))
+    host.module.warn(login.of(account) + login.sentence(outcome, account))
     return []
 
 

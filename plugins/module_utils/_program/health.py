@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Optional, Union
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, system
 
+# A preset; or, where there are several accounts, host -> account and preset, with all other hosts last.
+Provider = Optional[Union[str, Mapping[str, "tuple[str, str]"]]]
 # Mail that waits for longer than this is a fault; Postfix tries again after five minutes first.
 STUCK_SECONDS = 900
 # These do not pass by waiting.
@@ -34,11 +36,21 @@ _AT_THE_RECIPIENT = "(in reply to RCPT TO command)"
 _NO_SUCH_MAILBOX = re.compile(r"said: 55[013][ -].*\(in reply to RCPT TO command\)")
 
 
-def explained(text: str, provider: str | None) -> dict[str, str]:
-    """The meaning of a reply or a line of the log; with a code if only this tells it."""
+def explained(text: str, provider: Provider) -> dict[str, str]:
+    """The meaning of a reply or a line of the log; with a code if only this tells it, and with the further account."""
+    account = ""
+    if isinstance(provider, Mapping):
+        account, provider = next(found for host, found in provider.items() if host in text)
     known = diagnosis.meaning(text, provider)
     names = ("key", "kind", "cause", "remedy", "link", "code")
-    return {name: getattr(known, name) for name in names if known and getattr(known, name)}
+    found = {name: getattr(known, name) for name in names if known and getattr(known, name)}
+    return {**found, "account": account} if account else found
+
+
+def waiting(reason: Mapping[str, Any]) -> str:
+    """How many mails wait, of which account, and why."""
+    of = f" ({reason['account']})" if reason.get("account") else ""
+    return f"{reason['messages']} waiting{of}: {reason['reason']}"
 
 
 def _lasts(item: Mapping[str, Any]) -> bool:
@@ -59,7 +71,7 @@ def meaning(item: Mapping[str, Any]) -> str:
 # --- what was lost ----------------------------------------------------------------------------------
 
 
-def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: str | None) -> list[dict[str, Any]]:
+def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: Provider) -> list[dict[str, Any]]:
     """The lost mail that is a fault, by reason."""
     times = Counter(mail["to"].lower() for mail in lost)
     alike: dict[tuple[object, ...], dict[str, Any]] = {}
@@ -81,7 +93,7 @@ def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: s
     ]
 
 
-def _is_about_the_recipient(mail: Mapping[str, Any], provider: str | None) -> bool:
+def _is_about_the_recipient(mail: Mapping[str, Any], provider: Provider) -> bool:
     """Whether a mail was refused because its recipient does not exist or is full, and the next one will not be."""
     said, dsn = mail["said"], mail["dsn"]
     if mail["status"] != "bounced" or _lasts(explained(said, provider)):
@@ -139,10 +151,10 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
         said = "; ".join(f"{address} port 25: {answer}" for address, answer in found["port_25"].items())
         wrong.append(f"Postfix does not answer ({said}). {START_IT}")
     wrong += _not_handed_in(found["not_handed_in"], found["time"])
-    waiting = found["queue"]
-    if waiting["oldest_seconds"] > stuck_seconds:
-        wrong.append(f"Mail has waited for {system.span(waiting['oldest_seconds'])}.")
-    wrong += [item["cause"] for item in waiting["reasons"] if _lasts(item)][:1]
+    queue = found["queue"]
+    if queue["oldest_seconds"] > stuck_seconds:
+        wrong.append(f"Mail has waited for {system.span(queue['oldest_seconds'])}.")
+    wrong += [item["cause"] for item in queue["reasons"] if _lasts(item)][:1]
     if found["unreached"]:
         wrong.append(found["unreached"])
     return wrong + [_loss(group, found["time"]) for group in found["losses"]]
@@ -164,6 +176,5 @@ def _not_handed_in(lines: list[dict[str, Any]], now: float) -> list[str]:
 
 def told(found: Mapping[str, Any], wrong: Iterable[str]) -> list[str]:
     """These faults beside the reasons of what waits, each of which explains itself; nothing twice."""
-    waiting = found["queue"]["reasons"]
-    reasons = [f"{item['messages']} waiting: {item['reason']} {meaning(item)}".strip() for item in waiting]
+    reasons = [f"{waiting(item)} {meaning(item)}".strip() for item in found["queue"]["reasons"]]
     return reasons + [sentence for sentence in wrong if not any(sentence in reason for reason in reasons)]

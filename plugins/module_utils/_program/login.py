@@ -197,6 +197,7 @@ def _base64(text: bytes) -> str:
 
 # The arguments of a module that tries a login.
 OPTIONS: dict[str, Any] = {
+    "id": {"type": "str", "default": ""},
     "provider": {"type": "str", "required": True},
     "host": {"type": "str", "required": True},
     "port": {"type": "int", "required": True},
@@ -210,6 +211,11 @@ OPTIONS: dict[str, Any] = {
     "recipient": {"type": "str", "default": ""},
     "required": {"type": "bool", "default": False},
 }
+
+
+def of(account: Mapping[str, Any]) -> str:
+    """What begins a sentence of a further account."""
+    return f"{account['id']}: " if account.get("id") else ""
 
 
 # The first word of the step that a server ended -> what it did.

@@ -22,7 +22,7 @@ AWAY = re.compile(
 )
 
 
-def queue(provider: str | None, now: float) -> dict[str, Any]:
+def queue(provider: health.Provider, now: float) -> dict[str, Any]:
     """What waits, for how long, and why: the reasons with what they mean, the most frequent first."""
     path = shutil.which("postqueue", path=system.PATH)
     if path is None:
@@ -65,7 +65,7 @@ def without_suspension(reason: str) -> str:
     return reason[len(SUSPENDED) :] if reason.startswith(SUSPENDED) else reason
 
 
-def grouped(reasons: Counter[str], provider: str | None) -> list[dict[str, Any]]:
+def grouped(reasons: Counter[str], provider: health.Provider) -> list[dict[str, Any]]:
     """Reasons with what they mean; those that mean the same are one."""
     alike: dict[str, dict[str, Any]] = {}
     for text, count in reasons.most_common():

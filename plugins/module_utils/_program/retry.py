@@ -15,7 +15,6 @@ from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, files, queued, services, system
 
-STATE = os.path.join(services.STATE, "retry.json")
 # What is remembered of a queue: if none of these has left, hardly any has.
 MOST = 100
 # How long Postfix may take to begin with a mail that it was told to try.
@@ -57,18 +56,24 @@ def decide(
     return NOTHING, {}
 
 
-def look(account: Mapping[str, Any], manager: services.ServiceManager, reached: Asked, state: str = STATE) -> str:
+def state(account: str) -> str:
+    """The file in which is remembered what an account's mail was told."""
+    return os.path.join(services.STATE, f"retry-{account}.json" if account else "retry.json")
+
+
+def look(account: Mapping[str, Any], manager: services.ServiceManager, reached: Asked) -> str:
     """Do what is to be done now; says what that was."""
     postqueue = shutil.which("postqueue", path=system.PATH)
     if postqueue is None:
         return ""
-    memory = remembered(state)
+    path = state(account.get("id", ""))
+    memory = remembered(path)
     waiting = _waiting(postqueue, account["host"], enough=0 if memory else MOST)
     action, new = decide(memory, waiting, time.time(), reached, _has_stale_chroot)
     if new != memory:
         # What cannot be remembered is no reason to keep mail waiting.
         with contextlib.suppress(OSError):
-            files.replace(state, json.dumps(new))
+            files.replace(path, json.dumps(new))
     if action == NOTHING:
         return ""
     if action == ATTEMPT:
@@ -96,10 +101,10 @@ def _waiting(postqueue: str, host: str, enough: int) -> dict[str, str | None]:
     return found
 
 
-def remembered(state: str = STATE) -> Memory:
+def remembered(path: str) -> Memory:
     """What the last look left; nothing where there was none."""
     try:
-        with open(state, encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except (OSError, ValueError):
         return {}

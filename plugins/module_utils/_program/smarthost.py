@@ -6,6 +6,7 @@ Standard library only. The role installs it on the managed host; its modules ask
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -13,10 +14,11 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._program import (
+    accounts,
     events,
     health,
     managers,
@@ -26,27 +28,20 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
     system,
 )
 
-if TYPE_CHECKING:
-    from ansible_collections.homelab.mail.plugins.module_utils._program import login
-
-# The parameters by which Postfix relays.
-RELAY = (
-    "relayhost", "smtp_tls_wrappermode", "smtp_tls_security_level", "smtp_tls_CAfile", "smtp_sasl_auth_enable",
-    "smtp_sasl_password_maps", "myhostname",
-)  # fmt: skip
 TEST_SECONDS = 60
 # Losses that are listed for programs; the sentences count all.
 MOST_LOSSES = 100
 
 
-def status(secret: str | None = None) -> dict[str, Any]:
-    """All that `smarthost status` knows, as `--json` prints it; the password is looked up where it is not given."""
+def status(secrets: list[str] | None = None) -> dict[str, Any]:
+    """All that `smarthost status` knows, as `--json` prints it; passwords that are not given are looked up."""
     now = time.time()
     ours = system.settings()
-    provider = ours.get("provider")
+    others = accounts.further(ours)
+    presets = accounts.presets(ours, others)
     result: dict[str, Any] = {"time": now}
     # A long queue takes most of the time, and most of that passes in Postfix.
-    asking = threading.Thread(target=lambda: result.update(queue=queued.queue(provider, now)))
+    asking = threading.Thread(target=lambda: result.update(queue=queued.queue(presets, now)))
     asking.start()
     parameters = system.values("inet_interfaces", "relayhost", "myhostname", "maillog_file")
     answers = system.listening(parameters.get("inet_interfaces", ""))
@@ -56,23 +51,29 @@ def status(secret: str | None = None) -> dict[str, Any]:
         "host": parameters.get("myhostname", ""),
         "provider": ours.get("name", ""),
         "relayhost": parameters.get("relayhost", ""),
+        "accounts": [{name: one[name] for name in ("id", "name", "relayhost")} for one in others],
         "running": bool(up),
         "listening": up,
         "port_25": answers,
-        **logged(manager, ours, now),
+        **logged(manager, ours, now, presets),
     })  # fmt: skip
     asking.join()
     waits = any(queued.AWAY.match(item["reason"]) for item in result["queue"]["reasons"])
-    result["unreached"] = retry.unreached(retry.remembered(), _host(result["relayhost"])) if waits else ""
+    result["unreached"] = ""
+    for one in ({"id": "", "relayhost": result["relayhost"]}, *others) if waits else ():
+        said = retry.unreached(retry.remembered(retry.state(one["id"])), accounts.host_of(one["relayhost"]))
+        result["unreached"] = " ".join(filter(None, [result["unreached"], said]))
     result["problems"] = health.faults(result)
     result["healthy"] = not result["problems"]
-    hidden: dict[str, Any] = hide(result, password() if secret is None else secret)
+    hidden: dict[str, Any] = accounts.hide(result, accounts.passwords() if secrets is None else secrets)
     return hidden
 
 
-def logged(manager: services.ServiceManager, ours: dict[str, Any], now: float) -> dict[str, Any]:
+def logged(
+    manager: services.ServiceManager, ours: dict[str, Any], now: float, presets: health.Provider
+) -> dict[str, Any]:
     """What the log says: the last delivery, the last failure, and what was lost within a day."""
-    since, said, provider = now - services.LOSS_SECONDS, manager.losses(), ours.get("provider")
+    since, said = now - services.LOSS_SECONDS, manager.losses()
     recent, notices = manager.recent(), events.notices(said)
     lost = events.lost(said, recent, since)
     # A notice that was delivered is no mail that was.
@@ -81,9 +82,9 @@ def logged(manager: services.ServiceManager, ours: dict[str, Any], now: float) -
     failed = next((mail for mail in events.deliveries(recent) if mail["status"] != "sent"), None)
     return {
         "last_delivery": next(sent, None),
-        "last_failure": failed and {**failed, **health.explained(failed["said"], provider)},
+        "last_failure": failed and {**failed, **health.explained(failed["said"], presets)},
         "lost": lost[:MOST_LOSSES],
-        "losses": health.losses(lost, ours.get("recipients"), provider),
+        "losses": health.losses(lost, ours.get("recipients"), presets),
         "not_handed_in": events.not_handed_in(said, since)[:MOST_LOSSES],
     }
 
@@ -95,7 +96,8 @@ def send_test(to: str, seconds: float = TEST_SECONDS) -> dict[str, Any]:
     """Send a mail and follow it to the provider's reply, or to the reason why there is none yet."""
     # The word by which the mail can be found where it arrives, and the time of each step.
     seen: dict[str, Any] = {"token": os.urandom(6).hex(), "times": {}}
-    hidden: dict[str, Any] = hide({**seen, **_send_test(to, seconds, seen["token"], seen["times"])}, password())
+    found = {**seen, **_send_test(to, seconds, seen["token"], seen["times"])}
+    hidden: dict[str, Any] = accounts.hide(found, accounts.passwords())
     return hidden
 
 
@@ -173,97 +175,28 @@ def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:
     return {"status": what, "said": said, **({} if what == "sent" else health.explained(said, ours.get("provider")))}
 
 
-def _host(relay: str) -> str:
-    """The name in a relayhost.
-
-    >>> _host("[smtp.fastmail.com]:465")
-    'smtp.fastmail.com'
-    """
-    return re.sub(r"^\[?(.*?)\]?(:\d+)?$", r"\1", relay)
-
-
-def relay_account(parameters: dict[str, str]) -> dict[str, Any] | None:
-    """The account of these parameters, for the module login, without the login itself; None without a relay."""
-    ours = system.settings()
-    relay = parameters.get("relayhost", "")
-    if not relay:
-        return None
-    return {
-        "provider": ours.get("provider", "custom"),
-        "host": _host(relay),
-        "port": int(relay.rpartition(":")[2]) if re.search(r":\d+$", relay) else 25,
-        "tls": _tls(parameters),
-        "tls_security_level": parameters["smtp_tls_security_level"],
-        "ca_file": parameters["smtp_tls_CAfile"],
-        "helo": parameters["myhostname"],
-        "sender": ours.get("sender"),
-        "recipient": ours.get("recipient"),
-    }
-
-
-def _tls(parameters: dict[str, str]) -> str:
-    if parameters["smtp_tls_security_level"] == "none":
-        return "none"
-    return "implicit" if parameters["smtp_tls_wrappermode"] == "yes" else "starttls"
-
-
-def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
-    """User and password that Postfix logs in with, and why there are none; nothing of it where it does not log in."""
-    if parameters.get("smtp_sasl_auth_enable") == "no":
-        return "", "", ""
-    table = parameters.get("smtp_sasl_password_maps", "")
-    if not re.fullmatch(r"\w+:/\S+", table):
-        # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
-        return "", "", "smtp_sasl_password_maps is not one table, as the role has it"
-    _code, found, error = system.run("postmap", "-q", parameters["relayhost"], table)
-    username, _colon, password = found.rstrip("\n").partition(":")
-    return username, password, "" if username else error.strip() or f"no login for {parameters['relayhost']}"
-
-
-def password() -> str:
-    """The password in place, for `hide`; empty where there is none, or nobody who may read it."""
-    return login_in_place(system.values(*RELAY))[1] if os.geteuid() == 0 else ""
-
-
-def hide(found: Any, secret: str) -> Any:
-    """The same without the password, should a server have repeated it.
-
-    >>> hide({"said": ["535 no: q7w2", 1]}, "q7w2")
-    {'said': ['535 no: ********', 1]}
-    """
-    if isinstance(found, dict):
-        return {name: hide(value, secret) for name, value in found.items()}
-    if isinstance(found, list):
-        return [hide(value, secret) for value in found]
-    return found.replace(secret, "********") if secret and isinstance(found, str) else found
-
-
-def try_login() -> tuple[login.Outcome, dict[str, Any]]:
-    """The login as Postfix makes it, tried as the role does."""
-    from ansible_collections.homelab.mail.plugins.module_utils._program import login
-
-    parameters = system.values(*RELAY)
-    account = relay_account(parameters)
-    if account is None:
-        nowhere = {"provider": "custom", "host": "the relay", "password": ""}
-        return login.Outcome(login.UNDECIDED, "looking the relay up", health.NO_RELAY), nowhere
-    username, password, error = login_in_place(parameters)
-    account.update(username=username, password=password, sender=account["sender"] or username)
-    if error:
-        return login.Outcome(login.UNDECIDED, "looking the login up", error), account
-    return login.try_login(account), account
-
-
 def report(with_login: bool) -> dict[str, Any]:
     """How mail does, and what the provider says to the login that is in place, for `playbooks/check.yml`."""
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
 
-    tried, secret = {"verdict": "not tried", "said": ""}, None
-    if with_login:
-        outcome, account = try_login()
-        accepted, secret = outcome.verdict == login.ACCEPTED, account.get("password")
-        tried = {"verdict": outcome.verdict, "said": "" if accepted else login.sentence(outcome, account)}
-    return {"state": status(secret), "login": tried}
+    if not with_login:
+        return {"state": status(), "login": {"verdict": "not tried", "said": ""}}
+    tried = accounts.try_logins()
+    said = [
+        login.of(account) + login.sentence(outcome, account)
+        for outcome, account in tried
+        if outcome.verdict != login.ACCEPTED
+    ]
+    verdicts = {account["id"]: outcome.verdict for outcome, account in tried}
+    # That of the whole is the worst one.
+    worst = next(
+        (verdict for verdict in (login.REFUSED, login.UNDECIDED) if verdict in verdicts.values()), login.ACCEPTED
+    )
+    found = {"verdict": worst, "said": " ".join(said), "accounts": verdicts}
+    return {
+        "state": status([account["password"] for _outcome, account in tried if account["password"]]),
+        "login": found,
+    }
 
 
 # --- what is shown ----------------------------------------------------------------------------------
@@ -278,6 +211,7 @@ def show(found: dict[str, Any], now: float) -> str:
     rows = [
         ("Postfix", f"up, listens on {ports} port 25" if found["running"] else "does not answer on port 25"),
         ("Relay", " ".join(filter(None, [found["provider"], found["relayhost"]])) or "none"),
+        *(("", f"{one['id']}: {one['name']} {one['relayhost']}") for one in found.get("accounts", [])),
         (
             "Queue",
             f"{amount}, the oldest for {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else empty,
@@ -288,7 +222,7 @@ def show(found: dict[str, Any], now: float) -> str:
     lines = [f"{'Mail leaves' if found['healthy'] else 'Mail does not leave as it should'} ({found['host']})"]
     lines += [f"  {name:<13}{text}" for name, text in rows]
     for reason in waiting["reasons"]:
-        lines += ["", f"{reason['messages']} waiting: {reason['reason']}", *_meaning(reason)]
+        lines += ["", health.waiting(reason), *_meaning(reason)]
     text = "\n".join(lines)
     return "\n\n".join([text, *(problem for problem in found["problems"] if problem not in text)])
 
@@ -355,16 +289,20 @@ def _login(_given: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         print("Only root may read the login. Run: sudo smarthost login", file=sys.stderr)
         return 2
-    outcome, account = try_login()
-    if outcome.verdict == login.ACCEPTED:
-        taken = f"the login of {account['username']}" if account["username"] else "mail of this host without a login"
-        # Some providers' token is login and password in one.
-        print(hide(f"{account['host']} accepts {taken}.", account["password"]))
-        return 0
-    said = login.sentence(outcome, account)
-    # A refusal begins with the name of a host.
-    print(said if outcome.verdict == login.REFUSED else said[0].upper() + said[1:])
-    return 1
+    failed = False
+    for outcome, account in accounts.try_logins():
+        if outcome.verdict == login.ACCEPTED:
+            taken = (
+                f"the login of {account['username']}" if account["username"] else "mail of this host without a login"
+            )
+            # Some providers' token is login and password in one.
+            said = accounts.hide(f"{account['host']} accepts {taken}.", list(filter(None, [account["password"]])))
+        else:
+            said, failed = login.sentence(outcome, account), True
+            # A refusal begins with the name of a host.
+            said = said if outcome.verdict == login.REFUSED else said[0].upper() + said[1:]
+        print(login.of(account) + said)
+    return int(failed)
 
 
 def _watch(_given: argparse.Namespace) -> int:
@@ -385,10 +323,9 @@ def _retry(_given: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         print("Only root may read the whole queue. Run: sudo smarthost retry", file=sys.stderr)
         return 2
-    account = relay_account(system.values(*RELAY))
-    if account:
-        manager = managers.manager(system.settings().get("service_manager", ""), system.run)
-        said = retry.look(account, manager, lambda: login.answers(account))
-        if said:
+    manager = managers.manager(system.settings().get("service_manager", ""), system.run)
+    # A server that several accounts have is asked once.
+    for account in {account["host"]: account for account in reversed(accounts.in_place())}.values():
+        if account["host"] and (said := retry.look(account, manager, functools.partial(login.answers, account))):
             print(said)
     return 0

@@ -34,12 +34,17 @@ def run(*argv: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def main_cf() -> str:
+    """The text of main.cf."""
+    path = os.path.join(configuration.CONFIG_DIRECTORY, "main.cf")
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
 def settings(name: str = SETTINGS) -> dict[str, Any]:
     """What the role told this host about itself: provider, its name, sender, service manager."""
-    main_cf = os.path.join(configuration.CONFIG_DIRECTORY, "main.cf")
     try:
-        with open(main_cf, encoding="utf-8", errors="surrogateescape") as file:
-            slot = configuration.slot_in_use(file.read(), configuration.CONFIG_DIRECTORY)
+        slot = configuration.slot_in_use(main_cf(), configuration.CONFIG_DIRECTORY)
         path = os.path.join(configuration.CONFIG_DIRECTORY, configuration.FOLDER, str(slot), name)
         with open(path, encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)

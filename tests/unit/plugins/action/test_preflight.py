@@ -189,6 +189,38 @@ def test_a_vaulted_password_may_hold_any_signs(controller: Controller) -> None:
     assert (controller.folder / "seen").read_text(encoding="utf-8") == word
 
 
+FAMILY = "[{name: family, provider: icloud, username: sasha@icloud.com, password: %s, senders: [a@sasha.test]%s}]"
+
+
+def test_a_password_of_a_further_account_may_be_in_the_vault(controller: Controller) -> None:
+    vault = {"vault_password": controller.encrypted("kqzd-wfrh-xjkm-mvzp")}
+    show = """\
+    - copy:
+        content: "{{ __smarthost_preflight.plan.accounts[1].password }}"
+        dest: "{{ playbook_dir }}/seen"
+    """
+    variables = {**GOOD, **vault, "smarthost_accounts": FAMILY % ('"{{ vault_password }}"', "")}
+    done = controller.play(variables, "--vault-password-file", "right", then=show)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (controller.folder / "seen").read_text(encoding="utf-8") == "kqzd-wfrh-xjkm-mvzp"
+    found = faults(controller.play(variables))
+    assert list(found) == ["smarthost_accounts"] and "no vault password was given" in found["smarthost_accounts"]
+
+
+@pytest.mark.parametrize("wrong", [", port: x", ", generic: [x]", ", pasword: y", ", tls: [x]"])
+def test_a_fault_in_an_account_shows_no_password(controller: Controller, wrong: str) -> None:
+    done = controller.play({**GOOD, "smarthost_accounts": FAMILY % (PASSWORD, wrong)}, "-vvv")
+    assert done.returncode != 0 and "smarthost_accounts[" in done.stdout
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("given", [f"{{password: {PASSWORD}}}", f"[{PASSWORD}]", f"'{PASSWORD}'"])
+def test_accounts_that_are_none_show_no_password(controller: Controller, given: str) -> None:
+    done = controller.play({**GOOD, "smarthost_accounts": given}, "-vvv")
+    assert done.returncode != 0 and "smarthost_accounts" in done.stdout
+    assert PASSWORD not in done.stdout + done.stderr
+
+
 def test_on_success_nothing_shows_the_password(controller: Controller) -> None:
     controller.environment |= {
         "ANSIBLE_LOG_PATH": str(controller.folder / "ansible.log"),

@@ -298,6 +298,7 @@ def _seen(**others: Any) -> dict[str, Any]:
         "slot": "b",
         "files": files,
         "services": ["smtp/inet", "tlsproxy/unix"],
+        "copies": [],
         "to_do": [],
         "against": [],
         "ca_files": ["/ca.pem"],
@@ -337,6 +338,7 @@ def test_every_path_that_is_otherwise_is_a_difference(path: str, how: str) -> No
         pytest.param({"against": ["smtp/unix has …"]}, id="master.cf breaks a promise"),
         pytest.param({"services": ["smtp/inet"]}, id="a service is missing"),
         pytest.param({"ca_files": []}, id="no CA bundle"),
+        pytest.param({"copies": ["smarthost-x/unix"]}, id="the service of an account that is no more"),
     ],
 )
 def test_whatever_is_to_be_done_needs_a_second_call(otherwise: dict[str, Any]) -> None:

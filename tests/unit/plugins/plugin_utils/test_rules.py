@@ -994,6 +994,7 @@ PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "username": lambda bad: good("custom", username=f"bob{bad}x", from_="nas@bobs.org"),
     "password": lambda bad: good("custom", password=f"T8cW!k2{bad}p#9"),
     "from": lambda bad: good("custom", from_=f"nas@bobs.org{bad}"),
+    "from_name": lambda bad: {"from_name": f"n{bad}as"},
     "aliases": lambda bad: {"aliases": {"root": f"a@bobs.org{bad}x"}},
     "aliases, list item": lambda bad: {"aliases": {"root": ["a@bobs.org", f"b@b.org{bad}x"]}},
     "aliases, key": lambda bad: {"aliases": {f"ro{bad}ot": "a@bobs.org"}},
@@ -1204,21 +1205,15 @@ def test_the_domains_of_all_addresses_of_a_plan_are_public(judge: Judge, provide
     assert domains == {"a.org", "b.org", sender.partition("@")[2].lower()} - {""}
 
 
-@pytest.mark.parametrize("name", ["smarthost_accounts"])
-def test_what_this_version_cannot_do_is_refused_and_not_ignored(name: str) -> None:
-    (fault,) = rules.unknown_variables([name], ["smarthost_aliases"])
-    assert fault.startswith(f"{name}: this version cannot do that yet")
-
-
 # --- What follows from them -----------------------------------------------------------------------
 
 
 def test_the_login_is_tried_as_postfix_will_log_in(judge: Judge) -> None:
-    assert judge(verify_login="required", tls_security_level="secure").plan["login"] == {
-        "provider": "fastmail", "host": "smtp.fastmail.com", "port": 465, "tls": "implicit",
+    assert judge(verify_login="required", tls_security_level="secure").plan["logins"] == [{
+        "id": "", "provider": "fastmail", "host": "smtp.fastmail.com", "port": 465, "tls": "implicit",
         "tls_security_level": "secure", "username": "bob@fastmail.com", "password": "k3j5h6g7f8d9s0a1",
         "sender": "bob@fastmail.com", "recipient": "", "required": True,
-    }  # fmt: skip
+    }]  # fmt: skip
 
 
 def test_all_addresses_of_the_house_are_known_on_the_host(judge: Judge) -> None:

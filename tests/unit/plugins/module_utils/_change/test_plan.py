@@ -15,8 +15,8 @@ D = "/etc/postfix"
 MAIN_CF = "relayhost = [h.test]:465\nsmtp_sasl_password_maps = texthash:@slot@/sasl_passwd\n"
 IN_PLACE = configuration.with_slot(MAIN_CF, D, "a")
 TABLES = {"generic": "nas.lan me@h.test\n", "sender": "/x/ y\n", "virtual": "/^root/ me@h.test\n"}
-LOGIN = {"tls_security_level": "secure"}
-WANTED = plan.Wanted(MAIN_CF, TABLES, "[h.test]:465 me:one\n", "/ca", login=LOGIN)
+LOGIN = {"id": "", "tls_security_level": "secure"}
+WANTED = plan.Wanted(MAIN_CF, TABLES, "[h.test]:465 me:one\n", "/ca", logins=[LOGIN])
 RUNS = host.Found(running=True, astray="", enabled=True, outdated={}, begin=[], end=[])
 SEEN = plan.Seen(D, IN_PLACE, [], WANTED.texts, [], RUNS, kept=True)
 FOREIGN = plan.Seen(D, "relayhost = [old.test]\nsoft_bounce = yes\n", [f"{D}/main.cf"], {}, [], RUNS)
@@ -75,11 +75,52 @@ def test_a_stopped_postfix_is_started_with_what_is_to_be_known_of_it() -> None:
 )
 def test_the_provider_is_asked_where_the_change_touches_it(wanted: plan.Wanted, logs_in: bool, way: bool) -> None:
     planned = plan.make(wanted, seen("main.cf"))
-    assert (planned.new_login, planned.tries_login, planned.tries_way) == (logs_in, logs_in, way)
+    assert (planned.new_login, bool(planned.tries_login), bool(planned.tries_way)) == (logs_in, logs_in, way)
     accepted = plan.make(dataclasses.replace(wanted, login_accepted=True), seen("main.cf"))
-    assert (accepted.tries_login, accepted.tries_way) == (False, way)
-    unasked = plan.make(dataclasses.replace(wanted, login=None), seen("main.cf"))
-    assert (unasked.new_login, unasked.tries_login, unasked.tries_way) == (logs_in, False, False)
+    assert (accepted.tries_login, bool(accepted.tries_way)) == ([], way)
+    unasked = plan.make(dataclasses.replace(wanted, logins=[]), seen("main.cf"))
+    assert (unasked.new_login, unasked.tries_login, unasked.tries_way) == (logs_in, [], [])
+
+
+FAMILY = {"id": "family", "tls_security_level": "secure"}
+COPY = "smarthost-family/unix"
+SMTP = "smtp unix - - y - - smtp"
+
+
+def with_account(**given: Any) -> plan.Wanted:
+    """The same with a further account."""
+    main_cf = MAIN_CF + "smarthost_family_relayhost = [f.test]:587\n"
+    tables = {**TABLES, "generic-family": "nas.lan me@f.test\n"}
+    wanted = want(main_cf=main_cf, tables=tables, logins=[LOGIN, FAMILY], services={COPY: ""})
+    return dataclasses.replace(wanted, **{"passwords": {"sasl_passwd-family": "[f.test]:587 me:one\n"}, **given})
+
+
+def account_seen(*wrong: str, wanted: plan.Wanted, **given: Any) -> plan.Seen:
+    """A host that has that account, as wanted."""
+    main_cf = configuration.with_slot(wanted.main_cf, D, "a")
+    there = {"texts": wanted.texts, "main_cf": main_cf, "services": [COPY], "copies": [COPY], "smtp": SMTP}
+    return seen(*wrong, **{**there, **given})
+
+
+def test_an_account_that_comes_gets_a_copy_of_the_systems_service_and_its_login_alone_is_tried() -> None:
+    planned = plan.make(with_account(), seen("main.cf", smtp=SMTP))
+    assert planned.missing[COPY].startswith("smarthost-family unix - - y - - smtp -o relayhost=$smarthost_family_relay")
+    assert (planned.tries_login, planned.tries_way) == ([FAMILY], [LOGIN, FAMILY])
+
+
+def test_a_login_is_tried_where_just_this_account_changes() -> None:
+    before = account_seen("main.cf", wanted=with_account())
+    ours, others = {"passwords": {"sasl_passwd-family": "new"}}, {"sasl_passwd": "[h.test]:465 me:two\n"}
+    assert [plan.make(with_account(**how), before).tries_login for how in (ours, others)] == [[FAMILY], [LOGIN]]
+    assert plan.make(with_account(), account_seen(wanted=with_account())).tries_way == []
+
+
+def test_an_account_that_goes_leaves_nothing_and_its_mail_takes_the_other_way() -> None:
+    planned = plan.make(WANTED, account_seen("main.cf", wanted=with_account()))
+    assert (planned.surplus, planned.missing, planned.new_login) == ([COPY], {}, True)
+    assert plan.report(planned).actions[1] == f"took {COPY} out of master.cf"
+    left = account_seen(wanted=WANTED, services=[])
+    assert plan.report(plan.make(WANTED, left)).actions == [f"took {COPY} out of master.cf", "reloaded Postfix"]
 
 
 def test_mail_that_waits_is_looked_up_in_what_is_new() -> None:

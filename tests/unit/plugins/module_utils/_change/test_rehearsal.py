@@ -9,7 +9,9 @@ import pytest
 from ansible_collections.homelab.mail.plugins.module_utils._change import rehearsal, second_postfix
 from ansible_collections.homelab.mail.plugins.module_utils._change.rehearsal import Rehearsed
 
-TRIAL = rehearsal.Trial("mail_owner = post\nx = bad\ncompatibility_level = 3.6\n", {"a": "b"}, {}, "/e", "/b", "secure")
+TRIAL = rehearsal.Trial(
+    "mail_owner = post\nx = bad\ncompatibility_level = 3.6\n", {"a": "b"}, {}, "/e", "/b", {"": "secure"}
+)
 
 
 def rehearse(
@@ -30,14 +32,14 @@ def rehearse(
 
 
 def test_a_configuration_that_sends_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert rehearse(monkeypatch, Rehearsed([], "")) == [TRIAL]
+    assert rehearse(monkeypatch, Rehearsed([], {"": ""})) == [TRIAL]
 
 
 def test_a_complaint_is_the_configurations_if_postfix_has_none_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     made = rehearse(monkeypatch, Rehearsed(["bad value"]), Rehearsed([]))
     # The system's own users stay, and the real relay is not asked again.
     assert made[1].main_cf == "compatibility_level = 3.6\nalias_maps =\nmail_owner = post\n"
-    assert (made[1].level, made[1].tables) == ("", {})
+    assert (made[1].levels, made[1].tables) == ({}, {})
 
 
 def test_a_complaint_that_postfix_always_has_is_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:

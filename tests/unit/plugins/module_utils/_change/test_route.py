@@ -38,7 +38,7 @@ def test_a_server_without_a_login_seems_to_offer_one_that_postfix_does_not_know(
 
 
 def test_options_of_the_system_s_own_service_stay() -> None:
-    line = route.service("smtp  unix  -  -  n  -  10  smtp\n    -o smtp_bind_address=192.0.2.7", "check", "/run/t")
+    line = route.service("smtp  unix  -  -  n  -  10  smtp\n    -o smtp_bind_address=192.0.2.7", "", "/run/t")
     assert line.startswith("route unix - - n - 10 smtp -o smtp_bind_address=192.0.2.7 -o smtp_sasl_auth_enable=yes")
     assert "regexp:/run/t/route_replies" in line and "\n" not in line
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils._program import (
+    accounts,
     health,
     login,
     queued,
@@ -126,7 +127,7 @@ def test_a_token_that_is_login_and_password_is_not_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     account = {"host": "smtp.postmarkapp.com", "username": "t0ken", "password": "t0ken"}
-    monkeypatch.setattr(smarthost, "try_login", lambda: (login.Outcome(login.ACCEPTED, "", ""), account))
+    monkeypatch.setattr(accounts, "try_logins", lambda: [(login.Outcome(login.ACCEPTED, "", ""), account)])
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert smarthost.main(["login"]) == 0
     assert "t0ken" not in capsys.readouterr().out

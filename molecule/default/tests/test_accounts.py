@@ -1,0 +1,279 @@
+"""More than one account: each sender's mail through its own, and nothing of one in the other's way."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+import yaml
+from conftest import (
+    LAB,
+    MAIN_CF,
+    NAME,
+    NEW_PASSWORD,
+    PASSWORD,
+    PROJECT,
+    Change,
+    Mail,
+    changed,
+    forget_the_log,
+    run,
+    run_site,
+    said,
+)
+from testinfra.host import Host
+
+from workshop.lab.provider import ACCOUNT, OTHER_ACCOUNT, OTHER_PASSWORD, Provider
+
+# The lab's server answers by the names of two providers, and knows an account of each.
+OWNED = [OTHER_ACCOUNT, "alerts@family.test", "zoe@kids.test"]
+FAMILY: dict[str, Any] = {
+    "name": "family",
+    "provider": "icloud",
+    "username": OTHER_ACCOUNT,
+    "password": OTHER_PASSWORD,
+    "senders": ["alerts@family.test", "@kids.test", "backup"],
+}
+# The same server and port as the default account's, with another login.
+TWIN: dict[str, Any] = {
+    "name": "twin",
+    "provider": "custom",
+    "host": "smtp.fastmail.com",
+    "port": 465,
+    "tls": "implicit",
+    "username": OTHER_ACCOUNT,
+    "password": OTHER_PASSWORD,
+    "senders": ["twin"],
+}
+# Sender as it is handed in -> who logs in, and as whom it arrives.
+WAYS = {
+    "root": (ACCOUNT, ACCOUNT),
+    "casey@fastmail.com": (ACCOUNT, ACCOUNT),
+    "nut": (ACCOUNT, "alerts@casey.test"),
+    "alerts@family.test": (OTHER_ACCOUNT, "alerts@family.test"),
+    "zoe@kids.test": (OTHER_ACCOUNT, "zoe@kids.test"),
+    "backup": (OTHER_ACCOUNT, OTHER_ACCOUNT),
+    "twin": (OTHER_ACCOUNT, OTHER_ACCOUNT),
+}
+
+
+@pytest.fixture
+def host(usual: Change, provider: Provider) -> Iterator[Host]:
+    """A configured host with an empty queue, and again so after the test."""
+    host = testinfra.get_host(f"podman://{LAB}-{NAME}")
+    provider.clear()
+    provider.set_owned(OWNED, OTHER_ACCOUNT)
+    forget_the_log(host)
+    yield host
+    host.run_expect([0], "postsuper -d ALL")
+    provider.reset()
+    assert "failed" not in usual.make()
+    forget_the_log(host)
+
+
+def logins(provider: Provider, marker: int) -> int:
+    """How many logins, good and bad, the provider has seen since then."""
+    return len(re.findall(r"disconnect from .* auth=", provider.log_since(marker)))
+
+
+def test_each_sender_s_mail_leaves_through_its_account(host: Host, provider: Provider) -> None:
+    master_cf = host.check_output("cat /etc/postfix/master.cf")
+    assert changed(run(smarthost_accounts=[FAMILY, TWIN])) == 1
+    marker = provider.marker()
+    assert changed(run(smarthost_accounts=[FAMILY, TWIN])) == 0
+    assert logins(provider, marker) == 0
+    mails = [Mail(host, sender=sender, to="friend@elsewhere.test") for _round in range(3) for sender in WAYS]
+    for mail, (login, sender) in zip(mails, [*WAYS.values()] * 3, strict=True):
+        arrived = mail.arrived(provider)
+        assert (arrived.login, arrived.sender) == (login, sender)
+        assert arrived["From"].addresses[0].addr_spec == sender
+    # Each account's line: where people and programs look.
+    status = host.run_expect([0], "smarthost status").stdout
+    assert "Fastmail [smtp.fastmail.com]:465" in status
+    assert "family: iCloud Mail [smtp.mail.me.com]:587" in status and "twin: " in status
+    assert host.run_expect([0], "smarthost login").stdout.splitlines() == [
+        f"smtp.fastmail.com accepts the login of {ACCOUNT}.",
+        f"family: smtp.mail.me.com accepts the login of {OTHER_ACCOUNT}.",
+        f"twin: smtp.fastmail.com accepts the login of {OTHER_ACCOUNT}.",
+    ]
+    # Secrets are root's alone.
+    assert host.check_output("stat -c %a /etc/postfix/smarthost/?/sasl_passwd-family") == "600"
+    assert changed(run()) == 1
+    assert host.check_output("cat /etc/postfix/master.cf") == master_cf
+    assert "family" not in host.check_output(f"cat {MAIN_CF} && ls /etc/postfix/smarthost/?")
+
+
+def test_what_waits_for_an_account_that_goes_leaves_through_the_default_one(host: Host, provider: Provider) -> None:
+    changed(run(smarthost_accounts=[FAMILY]))
+    provider.set_password(NEW_PASSWORD, OTHER_ACCOUNT)
+    waiting = [Mail(host, sender=sender) for sender in ("alerts@family.test", "backup")]
+    assert "535 5.7.8" in waiting[0].reason_it_waits()
+    status = host.run("smarthost status")
+    assert status.rc == 1 and re.search(r"waiting \(family\): .*smtp\.mail\.me\.com", status.stdout), status.stdout
+    assert "app-specific password" in status.stdout
+    done = run_site("--extra-vars", json.dumps({"smarthost_accounts": [FAMILY]}), limit=NAME, playbook=CHECK)
+    assert re.search(rf"{NAME} +FAULT .*refused.*\n +family .*refused", done.stdout), said(done)
+    # The default account's mail does not wait.
+    assert Mail(host).arrived(provider).login == ACCOUNT
+    changed(run())
+    for mail in waiting:
+        arrived = mail.arrived(provider)
+        assert (arrived.login, arrived.sender) == (ACCOUNT, ACCOUNT)
+
+
+CHECK = PROJECT / "playbooks/check.yml"
+
+
+def test_a_login_is_tried_before_a_change_and_only_where_its_account_changes(host: Host, provider: Provider) -> None:
+    wrong = {**FAMILY, "password": "kqzd-wfrh-xjkm-aaaa"}
+    refused = run(smarthost_accounts=[wrong, {**TWIN, "password": "no"}])
+    assert refused.returncode != 0
+    assert "Nothing was changed: family: smtp.mail.me.com refused the login: 535" in said(refused)
+    assert "Besides, twin: smtp.fastmail.com refused the login: 535" in said(refused)
+    assert "family" not in host.check_output(f"cat {MAIN_CF} /etc/postfix/master.cf")
+    marker = provider.marker()
+    assert changed(run(smarthost_accounts=[FAMILY])) == 1
+    assert logins(provider, marker) == 1
+    marker = provider.marker()
+    provider.set_password(NEW_PASSWORD)
+    assert changed(run(smarthost_accounts=[FAMILY], smarthost_password=NEW_PASSWORD)) == 1
+    assert logins(provider, marker) == 1
+
+
+def test_a_mistake_in_an_account_s_relay_keeps_its_mail_waiting_and_no_other(host: Host, provider: Provider) -> None:
+    nowhere = {**TWIN, "host": "smtp.nowhere.test"}
+    done = run(smarthost_accounts=[nowhere])
+    assert changed(done) == 1 and "twin: the login at smtp.nowhere.test could not be tried" in said(done)
+    waiting = Mail(host, sender="twin")
+    assert "smtp.nowhere.test" in waiting.reason_it_waits()
+    assert "status=bounced" not in waiting.log()
+    assert Mail(host).arrived(provider).login == ACCOUNT
+    # Put right, it leaves as that account.
+    changed(run(smarthost_accounts=[TWIN]))
+    assert waiting.arrived(provider).login == OTHER_ACCOUNT
+
+
+def test_what_waited_for_an_account_s_server_that_was_away_leaves_when_it_is_back(
+    host: Host, provider: Provider
+) -> None:
+    changed(run(smarthost_accounts=[FAMILY]))
+    provider.answer(False)
+    waiting = Mail(host, sender="backup")
+    assert "Connection refused" in waiting.reason_it_waits()
+    provider.answer(True)
+    begun = time.monotonic()
+    assert waiting.arrived(provider).login == OTHER_ACCOUNT
+    assert time.monotonic() - begun < 60
+
+
+def test_a_service_of_an_account_is_put_right_and_the_system_s_own_is_copied(host: Host, provider: Provider) -> None:
+    changed(run(smarthost_accounts=[FAMILY]))
+    line = host.check_output("postconf -M smarthost-family/unix")
+    chroot = host.check_output("postconf -Fh smtp/unix/chroot")
+    assert line.split()[4] == chroot
+    host.run_expect([0], "postconf -PX smarthost-family/unix/smtp_sasl_password_maps")
+    host.run_expect([0], "postconf -F smarthost-family/unix/chroot=n")
+    assert changed(run(smarthost_accounts=[FAMILY])) == 1
+    assert host.check_output("postconf -M smarthost-family/unix") == line
+    assert changed(run(smarthost_accounts=[FAMILY])) == 0
+    # Postfix has no complaint.
+    assert "warning" not in host.run("postconf >/dev/null").stderr
+
+
+def test_compiled_tables_and_every_sender_rewritten_work_for_all_accounts(host: Host, provider: Provider) -> None:
+    variables: dict[str, Any] = {
+        "smarthost_accounts": [FAMILY],
+        "smarthost_rewrite": "all",
+        "smarthost_map_type": "hash",
+    }
+    assert changed(run(**variables)) == 1
+    assert changed(run(**variables)) == 0
+    for sender, shown in (("visitor@elsewhere.test", ACCOUNT), ("alerts@family.test", "alerts@family.test")):
+        headers = f"From: Some One <{sender}>\nTo: friend@elsewhere.test"
+        arrived = Mail(host, sender=sender, to="friend@elsewhere.test", headers=headers).arrived(provider)
+        assert (arrived.sender, str(arrived["From"])) == (shown, f"Some One <{shown}>")
+
+
+def test_no_password_of_any_account_is_shown(host: Host, provider: Provider, tmp_path: Path) -> None:
+    provider.set_password(NEW_PASSWORD, OTHER_ACCOUNT)
+    first = run("--diff", "-vvv", smarthost_accounts=[FAMILY])
+    wrong = run("--diff", "-vvv", smarthost_accounts=[{**FAMILY, "port": "x"}, {**TWIN, "tls": ["y"]}])
+    provider.reset()
+    provider.set_owned(OWNED, OTHER_ACCOUNT)
+    shown = run("--diff", "-vvv", smarthost_accounts=[FAMILY])
+    gone = run("--diff", "-vvv")
+    for done in (first, wrong, shown, gone):
+        # Ansible itself repeats the command line, which these tests have them in.
+        text = "".join(line for line in (done.stdout + done.stderr).splitlines() if "extra-vars" not in line)
+        assert OTHER_PASSWORD not in text
+    assert changed(shown) == 1 and changed(gone) == 1
+
+
+def test_hosts_that_send_as_one_address_are_told_apart_by_a_name(host: Host, provider: Provider) -> None:
+    name = 'Cellar "NAS" $1'
+    assert changed(run(smarthost_from_name=name, smarthost_accounts=[FAMILY])) == 1
+    for header, sender, shown in (
+        ("To: x", ACCOUNT, name),
+        ("From: root (Cron Daemon)", ACCOUNT, name),
+        ('From: "Müller, Jörg" <scan@printer.lan>', ACCOUNT, name),
+        ("From: =?utf-8?q?J=C3=B6rg?= <root@my_nas>", ACCOUNT, name),
+        ("From:", ACCOUNT, name),
+        # Of who has an address of the account, the name is meant.
+        ("From: Nextcloud <casey@fastmail.com>", ACCOUNT, "Nextcloud"),
+    ):
+        arrived = Mail(host, headers=f"{header}\nX-Case: 1").arrived(provider)["From"].addresses
+        assert [(one.display_name, one.addr_spec) for one in arrived] == [(shown, sender)], header
+    arrived = Mail(host, sender="backup").arrived(provider)["From"].addresses[0]
+    assert (arrived.display_name, arrived.addr_spec) == (name, OTHER_ACCOUNT)
+
+
+# Microsoft takes 30 mails in a minute, here 3 in six seconds.
+PACED = {"name": "office", "provider": "microsoft365", "host": "smtp.fastmail.com", "port": 587}
+OFFICE = "office@office.test"
+
+
+def test_a_burst_keeps_to_the_pace_of_a_provider_with_few_logins(host: Host, provider: Provider) -> None:
+    provider.set_password(OTHER_PASSWORD, OFFICE)
+    provider.set_owned([OFFICE], OFFICE)
+    changed(run(smarthost_accounts=[{**PACED, "username": OFFICE, "password": OTHER_PASSWORD, "senders": ["office"]}]))
+    provider.pace(3, 6)
+    marker = provider.marker()
+    mails = [Mail(host, sender="office") for _number in range(10)]
+    for mail in mails:
+        assert mail.arrived(provider).login == OFFICE
+    log = provider.log_since(marker)
+    assert "Message delivery request rate limit exceeded" not in log
+    time.sleep(11)
+    assert logins(provider, marker) == 1
+
+
+# --- docs/accounts.md -------------------------------------------------------------------------------
+
+PAGE = (PROJECT / "docs/accounts.md").read_text()
+VAULT = {"vault_password": PASSWORD, "vault_family_password": OTHER_PASSWORD}
+# Of each block, a sender as it waits, and the account that it leaves through.
+BLOCKS = {
+    "family": ["alerts@sasha.test.localdomain", "sasha@icloud.com.localdomain"],
+    "bulk": [f"backup@{NAME}", "www-data@3f2a1b9c", "backup@casey.test.localdomain"],
+    "club": ["someone@club.test.localdomain", f"wiki@{NAME}"],
+    "robin": ["robin@fastmail.com.localdomain"],
+}
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL), ids=list(BLOCKS))
+def test_what_the_page_shows_can_be_copied(host: Host, text: str) -> None:
+    filled = re.sub(r'"\{\{ (\w+) \}\}"', lambda found: VAULT.get(found[1], NEW_PASSWORD), text)
+    variables = yaml.safe_load(filled)
+    changed(run(smarthost_verify_login=False, **variables))
+    [account] = variables["smarthost_accounts"]
+    table = host.check_output("echo /etc/postfix/smarthost/?/relay")
+    for sender in BLOCKS[account["name"]]:
+        way = host.check_output(f"postmap -q {sender} regexp:{table}")
+        assert way.startswith(f"smarthost-{account['name']}:["), sender
+    assert host.run(f"postmap -q root@{NAME} regexp:{table}").stdout == ""

@@ -1,0 +1,118 @@
+"""Further accounts: smarthost_accounts, each read as the variables of the one account are."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.plugin_utils import senders
+from ansible_collections.homelab.mail.plugins.plugin_utils.account import check_sender, read_account
+from ansible_collections.homelab.mail.plugins.plugin_utils.local import read_generic
+from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_provider
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import PREFIX, Verdict, check_controls, clean
+
+_TEXTS = ("provider", "region", "host", "port", "tls", "auth", "username", "from")
+KEYS = ("name", "senders", *_TEXTS, "password", "generic")
+# In Postfix, $name ends where neither a letter nor a digit nor _ follows; some file systems see no capital letters.
+_NAME = re.compile("[a-z][a-z0-9_]{0,29}")
+
+
+def read_accounts(
+    verdict: Verdict, settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Those of the variables, as the plan has them; what is wrong with one names it."""
+    accounts: list[dict[str, Any]] = []
+    entries = settings.get("accounts") or []
+    if not isinstance(entries, list):
+        verdict.fault("accounts", "is not a list.", "Write one, an entry for each further account.")
+        return []
+    for number, given in enumerate(entries):
+        own, place = Verdict(), f"{PREFIX}accounts[{number}]"
+        if not isinstance(given, Mapping):
+            verdict.faults.append(f"{place}: is not a mapping. Write the keys of an account: name, provider, …")
+            continue
+        name = str(given.get("name") or "")
+        if _NAME.fullmatch(name):
+            place = f"{PREFIX}accounts[{name}]"
+        elif clean(name):
+            own.fault("name", f"{name!r} cannot be one.", "Write small letters, digits and _ alone, a letter first.")
+        if name in [account["id"] for account in accounts]:
+            own.fault("name", f"{name!r} is there twice.", "Give each account a name of its own.")
+        account = _read(own, given, providers)
+        for said, found in ((verdict.faults, own.faults), (verdict.warnings, own.warnings)):
+            # The rules speak of the variables of the one account.
+            told = [re.sub(rf"\b{PREFIX}({'|'.join(KEYS)})\b", rf"{place}.\1", text) for text in found]
+            said += [text for text in told if text not in said]
+        if account:
+            accounts.append({**account, "id": name, "service": f"smarthost-{name}"})
+    return accounts
+
+
+def _read(
+    verdict: Verdict, given: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    settings = {str(key): value for key, value in given.items()}
+    for key, value in settings.items():
+        check_controls(verdict, key if key in KEYS else "name", value if key in KEYS else key)
+    for key in [key for key in settings if key not in KEYS and clean(key)]:
+        near = difflib.get_close_matches(key, KEYS, n=1)
+        remedy = f"Write {near[0]}." if near else f"There are {', '.join(KEYS)}."
+        verdict.fault("name", f"the account has a key {key!r}, which there is not.", remedy)
+    wrong = {key: "a text" for key in _TEXTS if isinstance(settings.get(key), (Mapping, list))}
+    for key, kind, what in (("generic", Mapping, "a mapping (name: value)"), ("senders", list, "a list")):
+        if not isinstance(settings.get(key), (kind, type(None))):
+            wrong[key] = what
+    for key, what in wrong.items():
+        verdict.fault(key, f"is not {what}.", "Write one.")
+        del settings[key]
+    if not re.fullmatch("[0-9]*", str(settings.get("port") or "")):
+        verdict.fault("port", f"{settings.pop('port')!r} is not a TCP port.", "Ports go from 1 to 65535.")
+    provider = read_provider(verdict, settings, providers)
+    if not provider:
+        return None
+    verdict.warnings += provider.get("warnings", [])
+    account = read_account(verdict, settings, provider, providers)
+    account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
+    account["senders"] = list(dict.fromkeys(str(sender).lower() for sender in settings.get("senders") or []))
+    for sender in filter(clean, account["senders"]):
+        _check_sender(verdict, sender, account, provider, providers)
+    return account
+
+
+def _check_sender(
+    verdict: Verdict,
+    sender: str,
+    account: Mapping[str, Any],
+    provider: Mapping[str, Any],
+    providers: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Whether mail of this sender, or of all of a domain, can leave through the account."""
+    name, at, domain = sender.partition("@")
+    if not (addresses.is_local_part(name) if name else domain) or (at and not addresses.is_host_name(domain)):
+        verdict.fault("senders", f"{sender!r} is not an address.", "Write one, or @ and a domain.")
+    elif domain in provider.get("domains", []) and not name:
+        verdict.fault(
+            "senders", f"{sender!r} are all customers of {provider['name']}.", "Name the account's own addresses."
+        )
+    elif senders.is_public(sender):
+        example = sender if name else f"mail{sender}"
+        use = "" if name else f", as one of {sender!r},"
+        check_sender(verdict, "senders", example, provider, providers, account["username"], use)
+
+
+def check_senders(verdict: Verdict, accounts: list[dict[str, Any]]) -> None:
+    """A sender leaves through one account."""
+    first, *others = accounts
+    taken = dict.fromkeys([*senders.keys(first), *senders.keys({"senders": senders.owned(first), "generic": {}})], "")
+    for account in others:
+        for pattern, sender in zip(senders.keys(account), [*account["senders"], *account["generic"]]):
+            owner = taken.setdefault(pattern, account["id"])
+            if owner != account["id"]:
+                verdict.fault(
+                    f"accounts[{account['id']}].senders",
+                    f"{sender!r} is a sender of {owner or 'the default account'}, too.",
+                    "Keep it in one of them.",
+                )
