@@ -251,8 +251,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("login", help="try the login at the provider, or whether a relay takes mail; sends none")
     commands.add_parser("watch", help="tell of an outage by the ways that are set up; run by a timer")
     commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
+    commands.add_parser("proxy", help="log in with a token where Postfix has a password; run by Postfix")
+    commands.add_parser("renew", help="use a consent that would end because nothing is sent; run by a timer")
     given = parser.parse_args(arguments)
-    called = {"status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry}
+    called = {
+        "status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry, "proxy": _proxy,
+        "renew": _renew,
+    }  # fmt: skip
     try:
         return called[given.command](given)
     except (BrokenPipeError, KeyboardInterrupt):
@@ -329,3 +334,25 @@ def _retry(_given: argparse.Namespace) -> int:
         if account["host"] and (said := retry.look(account, manager, functools.partial(login.answers, account))):
             print(said)
     return 0
+
+
+def _proxy(_given: argparse.Namespace) -> int:
+    from ansible_collections.homelab.mail.plugins.module_utils._program import proxy
+
+    return proxy.main()
+
+
+def _renew(_given: argparse.Namespace) -> int:
+    from ansible_collections.homelab.mail.plugins.module_utils._program import oauth, tokens
+
+    if os.geteuid() != 0:
+        print("Only root may read the consents. Run: sudo smarthost renew", file=sys.stderr)
+        return 2
+    failed = False
+    for account in system.settings(tokens.SETTINGS).values():
+        try:
+            oauth.renew_idle(account)
+        except (oauth.Ended, oauth.Away) as error:
+            print(f"{account['username']}: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
