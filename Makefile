@@ -27,7 +27,7 @@ demo: setup ## See it work: a throw-away server sends a mail through a stand-in 
 test: setup ## Run every check: lint, unit tests, Molecule on five Debian releases and a stand-in for a Mac
 	@$(BIN)/python -m workshop.checks
 
-proof: setup ## Run what make test does, and what takes longer: the unit tests with the Pythons that hosts may have
+proof: setup ## Run what make test does, and what takes longer: the unit tests with the Pythons that hosts may have, ten hosts behind one
 	@$(BIN)/python -m workshop.checks proof
 
 lint: setup ## Run the linters alone
@@ -42,9 +42,11 @@ molecule: setup ## Run Molecule alone; LIMIT=trixie picks one host
 bench: setup ## Measure what the README promises in seconds
 	@$(BIN)/python -m workshop.bench
 
-docs: setup ## Write anew what comes from the providers' files, and docs/support.md from what the tests proved
+docs: setup ## Write anew what comes from the files of providers and variables, and docs/support.md from what the tests proved
+	@$(BIN)/python -m workshop.pages.guides
 	@$(BIN)/python -m workshop.pages.providers
 	@$(BIN)/python -m workshop.pages.replies
+	@$(BIN)/python -m workshop.pages.role
 	@$(BIN)/python -m workshop.pages.support
 
 lock: setup ## Pin all Python packages anew, with their hashes
@@ -56,6 +58,6 @@ lock: setup ## Pin all Python packages anew, with their hashes
 
 clean: ## Remove the lab's containers and everything that was built
 	-@test ! -d .venv || for name in demo $(addprefix bench-,runs first mail footprint status fleet outage) molecule \
-	  $(addprefix molecule-,replies systems distributions mac run trial faults provider old-new rest fleet); do \
+	  $(addprefix molecule-,replies systems distributions mac run trial faults provider house old-new rest fleet many-spokes); do \
 	  $(BIN)/python -m workshop.lab down --name $$name; done
 	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,9 @@ PRELOADED = (
     *("plugins.connection.ssh", "plugins.connection.local", "plugins.action.normal", "plugins.inventory.yaml"),
     *("plugins.vars.host_group_vars", "plugins.filter.core", "plugins.test.core"),
 )
+# And of collections, ours among them.
+OURS = "homelab.mail.plugins.action.smarthost"
+COLLECTIONS = ("ansible.builtin", *(f"{OURS}_{name}" for name in ("preflight", "info", "configuration", "report")))
 
 
 class Playbooks:
@@ -70,6 +74,11 @@ def _serve(asks: socket.socket) -> None:
 
     for name in PRELOADED:
         importlib.import_module(f"ansible.{name}")
+    importlib.import_module("ansible.plugins.loader").init_plugin_loader()
+    for name in COLLECTIONS:
+        importlib.import_module(f"ansible_collections.{name}")
+    # Each run would find that this was done before.
+    warnings.filterwarnings("ignore", message="AnsibleCollectionFinder has already been configured")
     while True:
         message, descriptors, _flags, _address = socket.recv_fds(asks, 1_000_000, 3)
         if not message:

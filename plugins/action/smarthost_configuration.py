@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._program import installed
-from ansible_collections.homelab.mail.plugins.plugin_utils import templates
+from ansible_collections.homelab.mail.plugins.plugin_utils import readable, templates
 
 
-class ActionModule(ActionBase):
+class ActionModule(readable.Action):
     """See plugins/modules/smarthost_configuration.py for what it takes and returns."""
 
-    _supports_check_mode = True
-    _supports_diff = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments, variables = dict(self._task.args), task_vars or {}
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        arguments = dict(self._task.args)
         if "templates" in arguments:
-            texts = templates.render(arguments.pop("templates"), lambda name: self._templar.template(variables[name]))
+            texts = templates.render(arguments.pop("templates"), lambda name: self._templar.template(task_vars[name]))
             arguments.update(main_cf=texts.pop("main.cf"), sasl_passwd=texts.pop("sasl_passwd"))
             further = [name for name in texts if name.startswith(configuration.LOGINS)]
             arguments["passwords"] = {name: texts.pop(name) for name in further}
@@ -32,7 +27,6 @@ class ActionModule(ActionBase):
             and installed.is_installed(seen["program"], seen["interpreter"], key)
             and (configuration.is_in_place(seen, arguments, key))
         ):
-            result.update(changed=False, actions=[], dropped=[])
-        else:
-            result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+            return {"changed": False, "actions": [], "dropped": []}
+        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         return result

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.homelab.mail.plugins.plugin_utils import readable
 
 
-class ActionModule(ActionBase):
+class ActionModule(readable.Action):
     """See plugins/modules/smarthost_info.py for what it takes and returns, and smarthost_check.py with C(report)."""
 
-    _supports_check_mode = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         arguments = dict(self._task.args)
         if arguments.pop("report", False):
             name = "smarthost_check"
@@ -21,5 +18,5 @@ class ActionModule(ActionBase):
             name = "smarthost_info"
             arguments.pop("login", None)
         module = f"homelab.mail.{name}"
-        result.update(self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars))
+        result: dict[str, Any] = self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars)
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
-from ansible.plugins.action import ActionBase
-from ansible_collections.homelab.mail.plugins.plugin_utils import rules
+from ansible_collections.homelab.mail.plugins.plugin_utils import readable, rules
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import PREFIX
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "smarthost"
@@ -42,47 +42,56 @@ def _plain(value: Any) -> Any:
     return str(value) if getattr(value, "__ENCRYPTED__", False) else value
 
 
-class ActionModule(ActionBase):
+class ActionModule(readable.Action):
     """See plugins/modules/smarthost_preflight.py for what it takes and returns."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        settings, faults = self._settings(SPEC, task_vars or {})
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        settings, faults = self._settings(SPEC, task_vars)
         if settings.get("state") == "absent":
             # What is taken away needs no login, nor the vault that it is in.
             wanted = ("smarthost_state", "smarthost_abandon_queue")
             faults = [fault for fault in faults if fault.startswith(wanted)]
-        faults += rules.unknown_variables([name for name in task_vars or {} if name.startswith(PREFIX)], list(SPEC))
+        faults += rules.unknown_variables([name for name in task_vars if name.startswith(PREFIX)], list(SPEC))
         verdict = rules.judge(settings, PROVIDERS)
         # A variable that could not be read is no longer there; do not complain of that as well.
         unread = {fault.partition(":")[0] for fault in faults}
         faults += [fault for fault in verdict.faults if fault.partition(":")[0] not in unread]
 
-        result.update(changed=False)
-        if not faults:
-            for warning in verdict.warnings:
-                # Not in the result: old versions hide all of that together with the plan.
-                self._display.warning(warning)
         if faults:
-            result.update(failed=True, msg=self._message(faults))
-        else:
-            # The plan holds the password: it goes into a registered variable and onto no screen.
-            result.update(
-                plan=verdict.plan,
-                public_domains=sorted(rules.public_domains(verdict.plan)),
-                # What the host will be compared by, and nobody else needs to know.
-                key=secrets.token_hex(),
-                # Of every family: the host is asked once, before it has said of which it is.
-                families={
-                    name: {**family, "ca_file": verdict.plan.get("ca_file") or family["ca_file"]}
-                    for name, family in FAMILIES.items()
-                },
-                _ansible_no_log=True,
-            )
-        return result
+            places = {fault: readable.place(task_vars.get(fault.partition(":")[0])) for fault in faults}
+            msg = self._message([f"{fault} ({where})" if where else fault for fault, where in places.items()])
+            return {"changed": False, "failed": True, "msg": msg}
+        for warning in [*verdict.warnings, *self._open_secrets(PREFIX.rstrip("_"), settings)]:
+            # Not in the result: old versions hide all of that together with the plan.
+            self._display.warning(warning)
+        # The plan holds the password: it goes into a registered variable and onto no screen.
+        return {
+            "changed": False,
+            "plan": verdict.plan,
+            "public_domains": sorted(rules.public_domains(verdict.plan)),
+            # What the host will be compared by, and nobody else needs to know.
+            "key": secrets.token_hex(),
+            # Of every family: the host is asked once, before it has said of which it is.
+            "families": {
+                name: {**family, "ca_file": verdict.plan.get("ca_file") or family["ca_file"]}
+                for name, family in FAMILIES.items()
+            },
+            "_ansible_no_log": True,
+        }
+
+    def _open_secrets(self, name: str, value: Any) -> list[str]:
+        """A sentence for each password that is not in the vault."""
+        if isinstance(value, (dict, list)):
+            inner = value.items() if isinstance(value, dict) else ((None, one) for one in value)
+            return [said for key, one in inner for said in self._open_secrets(f"{name}_{key}" if key else name, one)]
+        if not re.search("password|secret", name) or not value or not readable.stands_open(value):
+            return []
+        return [
+            f"{name} stands in plain text in {readable.place(value)}, for all who can read that file or a copy of it. "
+            "Put it in the vault: ansible-vault encrypt_string --ask-vault-pass --prompt"
+        ]
 
     def _settings(self, spec: dict[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The variables of the spec, templated and typed, without their prefix; what is wrong with the rest."""

@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
-from ansible_collections.homelab.mail.plugins.plugin_utils import inbox, report
+from ansible_collections.homelab.mail.plugins.plugin_utils import inbox, readable, report
 
 
-class ActionModule(ActionBase):
+class ActionModule(readable.Action):
     """See plugins/modules/smarthost_report.py for what it takes and returns."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        hostvars = (task_vars or {})["hostvars"]
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        if self._task.args["of"] == "verdict":
+            return {"changed": False, "failed": True, "msg": "The table above says why."}
+        hostvars = task_vars["hostvars"]
         make, columns = {
             "check": (report.check_row, report.CHECK_COLUMNS),
             "mail": (report.mail_row, report.MAIL_COLUMNS),
@@ -39,8 +38,7 @@ class ActionModule(ActionBase):
         if path:
             Path(path).write_text(json.dumps(rows, indent=2, default=str) + "\n", encoding="utf-8")
         # The run fails on each of these hosts, and on no other: people and programs go by the recap.
-        result.update(changed=False, faulty=[row["host"] for row in rows if not row["healthy"]])
-        return result
+        return {"changed": False, "faulty": [row["host"] for row in rows if not row["healthy"]]}
 
     def _look(self, found: dict[str, dict[str, Any]], hostvars: Mapping[str, Any]) -> None:
         """Add to each mail that was sent what its mailbox has of it; one login for all mails of a mailbox."""

@@ -6,9 +6,9 @@ DOCUMENTATION = r"""
 module: smarthost_check
 short_description: What a host is and has, and how its mail does
 description:
-  - Takes all options of M(homelab.mail.smarthost_info) as well, and returns all that it does.
+  - Returns all that M(homelab.mail.smarthost_info) does as well.
   - Reads only; changes nothing.
-author: [The homelab.mail authors]
+extends_documentation_fragment: [homelab.mail.smarthost, homelab.mail.smarthost.look]
 options:
   login:
     description: Also try the login that is in place, RV(login).
@@ -32,8 +32,9 @@ state:
   type: dict
 login:
   description: >-
-    C(verdict), one of V(accepted), V(refused), V(undecided) and V(not tried), and C(said), a sentence. V(not tried)
-    without O(login), and where the role has not configured the host.
+    C(verdict), one of V(accepted), V(none needed), V(refused), V(undecided) and V(not tried), and C(said), a sentence.
+    V(none needed) where the relay takes mail without a login. V(not tried) without O(login), and where the role has not
+    configured the host.
   returned: as RV(state)
   type: dict
 """

@@ -17,7 +17,10 @@ description:
     queue is sent as soon as a new login is in place.
   - A Postfix that does not run is started, also where nothing was changed.
   - The first main.cf that the role finds is kept in C(smarthost/original).
-author: [The homelab.mail authors]
+extends_documentation_fragment: [homelab.mail.smarthost, homelab.mail.smarthost.login]
+attributes:
+  diff_mode:
+    support: full
 options:
   config_directory:
     description: Where main.cf lies.
@@ -236,6 +239,7 @@ def main() -> None:
             "watch_minutes": {"type": "int", "default": 0},
             "service_manager": {"type": "str", "default": "systemd"},
             # Of the action plugin of this name, and not sent here.
+            "templates": {"type": "list", "elements": "str"},
             "seen": {"type": "dict"},
             "key": {"type": "str", "no_log": True},
         },

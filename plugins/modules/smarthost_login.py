@@ -10,7 +10,7 @@ description:
     Looks up the server, connects, verifies its certificate, logs in, announces the sender and leaves. Changes nothing,
     so it also runs in check mode.
   - Fails where the provider refuses, with its reply, what that means and what to do. Warns where it cannot be reached.
-author: [The homelab.mail authors]
+extends_documentation_fragment: [homelab.mail.smarthost, homelab.mail.smarthost.login]
 options:
   logins:
     description:
@@ -18,24 +18,6 @@ options:
     type: list
     elements: dict
     required: true
-    suboptions:
-      id: {type: str, default: "", description: "Name of a further account."}
-      provider: {type: str, required: true, description: "Name of the preset, for the meaning of a reply."}
-      host: {type: str, required: true, description: Submission server.}
-      port: {type: int, required: true, description: Its TCP port.}
-      tls: {type: str, required: true, choices: [implicit, starttls, none], description: When TLS begins.}
-      tls_security_level:
-        type: str
-        required: true
-        choices: [secure, verify, encrypt, none]
-        description: How the certificate is checked.
-      ca_file: {type: path, required: true, description: CA bundle on the host.}
-      helo: {type: str, required: true, description: Name to greet with.}
-      username: {type: str, required: true, description: "The login, empty where nobody logs in."}
-      password: {type: str, required: true, description: The password.}
-      sender: {type: str, required: true, description: Address to announce as the sender.}
-      recipient: {type: str, default: "", description: "Address to announce as a recipient, where nobody logs in."}
-      required: {type: bool, default: false, description: Fail also where the provider cannot be reached.}
 """
 
 EXAMPLES = r"""

@@ -12,7 +12,7 @@ description:
     included: O(homelab.mail.smarthost_configuration#module:state=absent) gives it back.
   - A Postfix that its package starts at once serves no one until it has its configuration.
   - If the packages cannot be installed, what was removed for them is installed again.
-author: [The homelab.mail authors]
+extends_documentation_fragment: [homelab.mail.smarthost]
 options:
   packages:
     description: The packages that are missing, what each is for (C(postfix), C(sasl), C(ca)) -> its name.

@@ -6,8 +6,7 @@ short_description: Judge the variables of the smarthost role before the host is 
 description:
   - Checks the C(smarthost_*) variables against C(meta/argument_specs.yml) and the rules of the provider.
   - Reports all faults at once, each with its remedy. Runs on the controller alone, in check mode too.
-author: [The homelab.mail authors]
-options: {}
+extends_documentation_fragment: [homelab.mail.smarthost]
 """
 
 EXAMPLES = r"""

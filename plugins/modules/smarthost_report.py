@@ -5,8 +5,8 @@ module: smarthost_report
 short_description: Show what all hosts said of their mail as a table
 description:
   - Prints a table with a row for every host, what to do about those that are not well below it; C(faulty) names them.
-  - Fails where one is not well, so that the run ends with an error. Runs on the controller alone.
-author: [The homelab.mail authors]
+  - With V(verdict) it fails, so that the run ends with an error on that host. Runs on the controller alone.
+extends_documentation_fragment: [homelab.mail.smarthost]
 options:
   of:
     description:
@@ -15,19 +15,18 @@ options:
         With V(arrival) the controller looks over IMAP for the test mail of each, in the mailbox that
         M(homelab.mail.smarthost_preflight) has found and left in C(__smarthost_preflight). It opens folders read-only
         and reads a few headers of that mail alone.
+      - With V(verdict) nothing is shown, and the host has failed; no other option is needed.
     type: str
-    choices: [check, mail, arrival]
+    choices: [check, mail, arrival, verdict]
     required: true
   hosts:
     description: The hosts to show.
     type: list
     elements: str
-    required: true
   variables:
     description: The variables that hold the answers of each. A host without them could not be reached.
     type: list
     elements: str
-    required: true
   minutes:
     description: With O(of=arrival), how long to look for mails that are not there yet.
     type: float

@@ -10,7 +10,7 @@ description:
   - >-
     Does not fail where the mail is not taken, so that one host does not end the play for the others; RV(status) says
     how it went. In check mode nothing is sent.
-author: [The homelab.mail authors]
+extends_documentation_fragment: [homelab.mail.smarthost]
 options:
   to:
     description: Who gets the mail.

@@ -47,7 +47,7 @@ def _of_receiver(header: str) -> tuple[str, list[tuple[str, str, str]]]:
     blocks = re.split("(?im)^received:", header)[:-1]
     server, found = "", list[tuple[str, str, str]]()
     for writer, said in map(results, next(filter(None, map(_WRITTEN.findall, blocks)), [])):
-        again = {method for method, *_ in said} & {method for method, *_ in found}
+        again = {each[0] for each in said} & {each[0] for each in found}
         # What another server has written, or what judges anew, came with the mail.
         if server and (not found or again or writer.split(".")[-2:] != server.split(".")[-2:]):
             break

@@ -31,7 +31,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     notes = [health.meaning(reason) or reason["reason"] for reason in waiting["reasons"]]
     notes += [problem for problem in state["problems"] if not any(problem in note for note in notes)]
     known = any(reason.get("cause", login["said"] + "?") in login["said"] for reason in waiting["reasons"])
-    if login["verdict"] not in ("accepted", "not tried") and not known:
+    if not known:
         notes.append(login["said"])
     notes += found.get("advice", [])
     drift = [action for action in found["actions"] if action != "logged in at the provider"]
@@ -47,7 +47,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
         "configuration": "changed" if drift else "as it should be",
         "postfix": "up" if state["running"] else "down",
         "login": login["verdict"],
-        "accounts": [{"host": f"  {name}", "login": said} for name, said in login.get("accounts", {}).items() if name],
+        "accounts": {name: said for name, said in login.get("accounts", {}).items() if name},
         "queue": f"{waiting['messages']}, {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
         "last sent": ago or "not in the log",
         "notes": list(dict.fromkeys(note for note in notes if note)),
@@ -134,13 +134,12 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
     """
     # Only spokes have a hub.
     columns = tuple(name for name in columns if name != "hub" or any(row.get(name, "-") != "-" for row in rows))
+    shown: list[Mapping[str, Any]] = []
+    for row in rows:
+        shown += [row, *({"host": f"  {name}", "login": said} for name, said in row.get("accounts", {}).items())]
     cells = [
         [column.upper() for column in columns],
-        *(
-            [str(line.get(column, "-")) for column in columns]
-            for row in rows
-            for line in (row, *row.get("accounts", []))
-        ),
+        *([str(line.get(column, "-")) for column in columns] for line in shown),
     ]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]

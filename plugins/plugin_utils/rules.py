@@ -120,8 +120,8 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     for one in accounts:
         one["tls_security_level"] = "none" if one["tls"] == "none" else text(settings, "tls_security_level")
         one["lines"] = senders.generic(one)
-    verdict.plan["allowed"] = read_allowed(verdict, settings, addresses_of(verdict.plan))
     verdict.plan["parameters"] = _parameters(verdict, settings, provider)
+    verdict.plan["allowed"] = read_allowed(verdict, settings, addresses_of(verdict.plan))
     verdict.plan["clients"] = networks.read_clients(verdict, settings)
     if verdict.plan["clients"]["networks"]:
         # Whatever they send as, the account may send as nobody but itself.
@@ -332,6 +332,7 @@ def addresses_of(plan: Mapping[str, Any]) -> list[str]:
     found += [target for targets in plan["aliases"].values() for target in targets]
     for account in plan["accounts"]:
         found += [*account["generic"].values(), *filter(senders.is_public, account["senders"])]
+    found.append(plan["parameters"].get("always_bcc", ""))
     return list(dict.fromkeys(address for address in found if "@" in address))
 
 

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "module_utils._change": {"module_utils", "module_utils._program", "module_utils._change"},
     "plugin_utils": {"module_utils", "module_utils._program", "plugin_utils"},
     "modules": {"module_utils", "module_utils._program", "module_utils._change"},
+    "doc_fragments": set(),
     "action": {"module_utils", "module_utils._program", "plugin_utils"},
 }
 FILES = sorted(PLUGINS.rglob("*.py"))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
-from fnmatch import fnmatch
-from pathlib import Path, PurePath
+import sys
+import tarfile
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests import rendering
+from workshop.pages import release, role
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEFAULTS = rendering.load("defaults/main.yml")
-OPTIONS = rendering.load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+SPECIFICATION = rendering.load("meta/argument_specs.yml")["argument_specs"]["main"]
+OPTIONS = SPECIFICATION["options"]
+COLLECTION = yaml.safe_load((PROJECT / "galaxy.yml").read_text())
 
 
 def test_every_variable_has_a_default_and_a_specification() -> None:
@@ -26,6 +31,43 @@ def test_the_specification_names_the_default_that_the_role_has(name: str) -> Non
     assert OPTIONS[name].get("default") == DEFAULTS[name]
 
 
+def test_what_galaxy_shows_of_the_role_is_what_the_specification_says() -> None:
+    assert role.PAGE.read_text(encoding="utf-8") == role.page(), "run `make docs`"
+    galaxy = rendering.load("meta/main.yml")["galaxy_info"]
+    assert galaxy["description"] == SPECIFICATION["short_description"]
+    assert [galaxy["author"]] == SPECIFICATION["author"] == COLLECTION["authors"]
+    runtime = yaml.safe_load((PROJECT / "meta/runtime.yml").read_text())
+    assert runtime["requires_ansible"] == f">={galaxy['min_ansible_version']}"
+
+
+def test_a_report_of_a_fault_comes_with_the_state_of_the_host() -> None:
+    forms = sorted((PROJECT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
+    assert len(forms) == 3
+    assert [form.name for form in forms if "`sudo smarthost status --json`" not in form.read_text()] == []
+
+
+def test_a_release_is_what_tag_galaxy_and_changelog_agree_on() -> None:
+    galaxy, changes = (
+        "name: mail\nversion: 1.2.3\n",
+        "# Changelog\n\n## 1.2.3 – 2026-12-01\n\n### Fixed\n- A.\n\n## 1.2.2",
+    )
+    assert release.notes("v1.2.3", galaxy, changes) == "### Fixed\n- A.\n"
+    for tag, changelog, fault in (
+        ("1.2.3", changes, "is no tag of a release"),
+        ("v1.2.4", changes, "the tag is v1.2.4, but galaxy.yml has the version 1.2.3"),
+        ("v1.2.3", "## Unreleased\n- A.\n", "has no section"),
+        ("v1.2.3", "## 1.2.3 – 2026-12-01\n\n## 1.2.2", "has no section"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            release.notes(tag, galaxy, changelog)
+
+
+def test_the_version_stands_in_galaxy_yml_alone() -> None:
+    command = ["git", "grep", "--fixed-strings", "--files-with-matches", COLLECTION["version"], "--", ":!*.lock"]
+    found = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
+    assert [name for name in found if not name.startswith(("requirements/", "CHANGELOG"))] == ["galaxy.yml"]
+
+
 def test_every_variable_that_yaml_or_a_template_reads_is_public() -> None:
     files = [*(rendering.ROLE / "tasks").glob("*.yml"), *(rendering.ROLE / "templates").glob("*.j2")]
     read = {name for file in files for name in re.findall(r"(?<!_)(?<!\.)\bsmarthost_[a-z_]+", file.read_text())}
@@ -34,7 +76,12 @@ def test_every_variable_that_yaml_or_a_template_reads_is_public() -> None:
 
 
 def test_every_link_of_the_pages_leads_somewhere() -> None:
-    for page in (*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md"), *rendering.ROLE.glob("**/*.md")):
+    for page in (
+        *PROJECT.glob("*.md"),
+        *PROJECT.glob(".github/*.md"),
+        *(PROJECT / "docs").glob("**/*.md"),
+        *rendering.ROLE.glob("**/*.md"),
+    ):
         for path, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
             target = (page.parent / path) if path else page
             assert target.exists(), f"{page.name}: {path}"
@@ -54,17 +101,20 @@ def test_each_proof_that_the_page_of_threats_names_is_there() -> None:
     assert named - there == set()
 
 
-def test_the_archive_holds_what_other_playbooks_use_and_no_more() -> None:
-    """A `manifest` in galaxy.yml could say so itself, but takes more than ansible-core to build the archive."""
-    ignored = yaml.safe_load((PROJECT / "galaxy.yml").read_text())["build_ignore"]
-    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout
-    places = {
-        path.parts[0]
-        for path in map(PurePath, listed.splitlines())
-        # As ansible-galaxy goes through them: what is below an ignored folder is ignored, too.
-        if not any(fnmatch(str(part), pattern) for part in (path, *path.parents[:-1]) for pattern in ignored)
-    }
-    assert places == {
-        "galaxy.yml", "meta", "playbooks", "plugins", "roles", "docs",
-        "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
-    }  # fmt: skip
+def test_the_archive_holds_what_other_playbooks_use_and_nothing_that_lies_beside(tmp_path: Path) -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout.split()
+    for name in listed:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        if (PROJECT / name).is_file():
+            shutil.copyfile(PROJECT / name, tmp_path / name)
+    for name in ("host_vars/nas/vault.yml", "check.json", "playbooks/host_vars/nas/vault", "plugins/modules/x.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("secret")
+    build = [Path(sys.executable).with_name("ansible-galaxy"), "collection", "build", tmp_path]
+    done = subprocess.run(build, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next(tmp_path.glob("homelab-mail-*.tar.gz"))) as archive:
+        held = {member.name for member in archive if member.isfile()} - {"MANIFEST.json", "FILES.json"}
+    folders = {"meta", "playbooks", "plugins", "roles", "docs"}
+    files = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"}
+    assert held == {name for name in listed if name in files or name.partition("/")[0] in folders}

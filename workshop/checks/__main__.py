@@ -54,6 +54,7 @@ def _checks() -> tuple[Check, ...]:
     mac = Check("molecule", "mac", ("pytest", "tests/mac"))
     # The oldest Python of a host, and the newest.
     pythons = Check("proof", "pythons", (sys.executable, "-m", "workshop.checks.pythons", "bullseye", "sid"))
+    alerts = Check("proof", "prometheus", (sys.executable, "-m", "workshop.checks.prometheus", "trixie"))
     return (
         Check("unit", "unit tests", ("pytest", "--quiet", "--doctest-modules", "tests/unit", MODULE_UTILS)),
         Check("lint", "ansible-lint", ("ansible-lint", "--offline", "--strict")),
@@ -63,10 +64,10 @@ def _checks() -> tuple[Check, ...]:
         Check("lint", "ruff format", ("ruff", "format", "--check", ".")),
         Check("lint", "shellcheck", ("shellcheck", *_shell_scripts())),
         *(
-            Check("molecule", job.name, ("molecule", "test", "--scenario-name", job.scenario), job.environment())
+            Check(job.group, job.name, ("molecule", "test", "--scenario-name", job.scenario), job.environment())
             for job in chosen(limit)
         ),
-        *([mac, pythons] if limit == "all" else []),
+        *([mac, pythons, alerts] if limit == "all" else []),
     )
 
 

@@ -23,6 +23,7 @@ class Job:
     scenario: str
     hosts: str = "all"
     tests: tuple[str, ...] = ()
+    group: str = "molecule"
 
     def environment(self) -> dict[str, str]:
         """What the job's Molecule and pytest are told."""
@@ -51,10 +52,13 @@ JOBS = (
     Job("systems", "systems"),
     Job("trial", "default", "bullseye,sid", ("test_trial", "test_rehearsal", "test_flow")),
     Job("faults", "default", "trixie", ("test_faults", "test_names")),
-    Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found", "test_house")),
+    Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found")),
+    Job("house", "default", "trixie", ("test_house", "test_hub")),
     Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables")),
     Job("rest", "default", "trixie"),
     Job("fleet", "default", "bookworm,trixie,forky", (*EACH, "test_check")),
+    # Many hosts, or packages that take long: of make proof alone.
+    Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls"), "proof"),
 )
 
 
@@ -70,7 +74,9 @@ def chosen(limit: str) -> list[Job]:
         return [
             job if job.tests or job.scenario != "default" else Job(job.name, "default", job.hosts, rest) for job in JOBS
         ]
+    long = {test for job in JOBS if job.group == "proof" for test in job.tests}
+    parts = {"default": tuple(test for test in _present("default") if test not in long)}
     wanted = set(re.split("[,:]", limit))
     inventories = sorted(PROJECT.glob("molecule/*/inventory/hosts.yml"))
     hosts = {path.parts[-3]: set(yaml.safe_load(path.read_text())["all"]["hosts"]) for path in inventories}
-    return [Job(name, name, limit) for name, present in hosts.items() if wanted & present]
+    return [Job(name, name, limit, parts.get(name, ())) for name, present in hosts.items() if wanted & present]

@@ -65,7 +65,7 @@ smtpd_sasl_type = dovecot
 smtpd_sasl_path = private/auth
 smtpd_sasl_authenticated_header = yes
 smtpd_sender_login_maps = texthash:/etc/postfix/owned
-smtpd_milters = inet:127.0.0.1:{milter.PORT}
+smtpd_milters = unix:{milter.SOCKET}
 smtpd_sender_restrictions = reject_sender_login_mismatch
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 # Some providers refuse a sender at MAIL FROM, others later.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import provider_files
 
 PROJECT = provider_files.PROJECT
 PAGE = PROJECT / "docs/providers.md"
+GUIDES = PROJECT / "docs/guides"
 README = PROJECT / "README.md"
 # What stands between these lines in README is written here.
 BEGIN, END = "<!-- providers: written by make docs -->\n", "<!-- end of providers -->\n"
@@ -34,19 +36,38 @@ day that is given. A figure that is missing was not found.
 """
 
 
-def _host(preset: dict[str, Any]) -> str:
+class Guide(NamedTuple):
+    """A page of docs/guides: its name, its heading and the presets whose facts it shows."""
+
+    file: str
+    title: str
+    presets: tuple[str, ...]
+
+
+def guides() -> list[Guide]:
+    """The pages for the person who has the provider's site open."""
+    pages = {path.name: path.read_text(encoding="utf-8") for path in sorted(GUIDES.glob("*.md"))}
+    return [
+        Guide(name, text.partition("\n")[0][2:], tuple(re.findall(r"^<!-- facts of (\w+):", text, re.M)))
+        for name, text in pages.items()
+    ]
+
+
+def host(preset: dict[str, Any]) -> str:
+    """The host that mail is handed to."""
     hosts = list(preset.get("regions", {}).values())
     return preset.get("host") or preset.get("region_host") or (hosts[0] + " …" if hosts else "yours")
 
 
-def _ports(ports: dict[int, str]) -> str:
-    return ", ".join(f"{port} {mode}" for port, mode in ports.items())
+def ports(modes: dict[int, str]) -> str:
+    """Ports, each with how TLS begins there."""
+    return ", ".join(f"{port} {mode}" for port, mode in modes.items())
 
 
 def _row(key: str, preset: dict[str, Any]) -> str:
     login = f"`{preset['username_fixed']}`" if "username_fixed" in preset else _LOGIN[preset.get("username", "")]
     password = "refused" if "password_refused" in preset else preset.get("password_kind", "none")
-    cells = [f"[`{key}`](#{key})", preset["name"], f"`{_host(preset)}`", _ports(preset["ports"]), login, password]
+    cells = [f"[`{key}`](#{key})", preset["name"], f"`{host(preset)}`", ports(preset["ports"]), login, password]
     return f"| {' | '.join(cells)} |\n"
 
 
@@ -66,13 +87,14 @@ def _inbox(preset: dict[str, Any]) -> str:
     return f"`{host}` (IMAP{login})." if host else ""
 
 
-def _section(key: str, preset: dict[str, Any]) -> str:
-    facts: list[tuple[str, Any]] = [
+def facts(preset: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What a preset says, but for its host, ports and sources, each with its heading."""
+    known: list[tuple[str, Any]] = [
         ("Regions", ", ".join(f"`{name}` ({host})" for name, host in preset.get("regions", {}).items())),
         (
             "Other hosts",
             "; ".join(
-                f"`{host}` ({'any port, ' + more['any_port'] if 'any_port' in more else _ports(more['ports'])})"
+                f"`{host}` ({'any port, ' + more['any_port'] if 'any_port' in more else ports(more['ports'])})"
                 for host, more in preset.get("alternate_hosts", {}).items()
             ),
         ),
@@ -93,9 +115,14 @@ def _section(key: str, preset: dict[str, Any]) -> str:
         ("How much", preset.get("daily_limit")),
         ("Needs", " ".join(preset.get("requires", []))),
         ("Mind", " ".join([preset.get("password_refused", ""), *preset.get("warnings", [])]).strip()),
-        ("Sources", f"{preset['certainty']}, read on {preset['checked']}" if "source" in preset else None),
     ]
-    lines = [f"- {name}: {text}" for name, text in facts if text not in ("", None)]
+    return [(name, text) for name, text in known if text not in ("", None)]
+
+
+def _section(key: str, preset: dict[str, Any]) -> str:
+    lines = [f"- Guide: [{guide.title}](guides/{guide.file})" for guide in guides() if key in guide.presets]
+    lines += [f"- {name}: {text}" for name, text in facts(preset)]
+    lines += [f"- Sources: {preset['certainty']}, read on {preset['checked']}"] if "source" in preset else []
     lines += [f"  - <{url}>" for url in preset.get("source", [])]
     return f'\n<a id="{key}"></a>\n\n## {preset["name"]}\n\n' + "\n".join(lines) + "\n"
 
@@ -115,6 +142,7 @@ def page() -> str:
 def readme(before: str) -> str:
     """README, with the table of providers in its place."""
     links: dict[str, list[str]] = {
+        "Step by step": [f"[{guide.title}](docs/guides/{guide.file})" for guide in guides() if guide.presets],
         "Mailboxes": [],
         "Services": [],
         "Any other": [],

@@ -291,6 +291,9 @@ def run_on_host(container: str, program: str, text: str | None = None) -> str:
 
 # --- counted mail -------------------------------------------------------------------------------
 
+# What providers count: a connection has one login.
+MOST_LOGINS = 10
+
 BURST = """
 import smtplib, sys
 with smtplib.SMTP("127.0.0.1") as server:
@@ -372,6 +375,11 @@ class Counted:
     def arrived(self, provider: Provider) -> Counter[str]:
         """Which of them the provider has, and how often."""
         return Counter(subject for subject in provider.subjects() if subject.startswith(self.tag))
+
+
+def logins(log: str) -> int:
+    """How many logins were tried, by what the provider says at the end of each connection."""
+    return sum(int(tried or made) for made, tried in re.findall(r" auth=(\d+)(?:/(\d+))?", log))
 
 
 # --- a change, without the seconds that a playbook takes ----------------------------------------

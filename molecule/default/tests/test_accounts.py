@@ -233,7 +233,7 @@ def test_hosts_that_send_as_one_address_are_told_apart_by_a_name(host: Host, pro
     assert (arrived.display_name, arrived.addr_spec) == (name, OTHER_ACCOUNT)
 
 
-# Microsoft takes 30 mails in a minute, here 3 in six seconds.
+# Microsoft takes 30 mails in a minute, here 3 in six seconds; the lab's server counts the last second, too.
 PACED = {"name": "office", "provider": "microsoft365", "host": "smtp.fastmail.com", "port": 587}
 OFFICE = "office@office.test"
 
@@ -242,9 +242,9 @@ def test_a_burst_keeps_to_the_pace_of_a_provider_with_few_logins(host: Host, pro
     provider.set_password(OTHER_PASSWORD, OFFICE)
     provider.set_owned([OFFICE], OFFICE)
     changed(run(smarthost_accounts=[{**PACED, "username": OFFICE, "password": OTHER_PASSWORD, "senders": ["office"]}]))
-    provider.pace(3, 6)
+    provider.pace(3, 5)
     marker = provider.marker()
-    mails = [Mail(host, sender="office") for _number in range(10)]
+    mails = [Mail(host, sender="office") for _number in range(7)]
     for mail in mails:
         assert mail.arrived(provider).login == OFFICE
     log = provider.log_since(marker)

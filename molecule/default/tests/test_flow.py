@@ -7,14 +7,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import LAB, NAME, NEW_PASSWORD, OLD_AND_NEW, Counted
+from conftest import LAB, MOST_LOGINS, NAME, NEW_PASSWORD, OLD_AND_NEW, Counted, logins
 from testinfra.host import Host
 
 from workshop.lab.provider import Provider
 
 BURST = 500
-# What providers count: a connection has one login.
-MOST_LOGINS = 10
 
 
 @pytest.fixture
@@ -25,11 +23,6 @@ def mails(host: Host, provider: Provider, name: str) -> Iterator[Counted]:
     host.run_expect([0], "postfix reload")
     yield Counted(host, f"{LAB}-{name}")
     host.run_expect([0], "postsuper -d ALL && postfix reload")
-
-
-def logins(log: str) -> int:
-    """How many logins were tried, by what the provider says at the end of each connection."""
-    return sum(int(tried or made) for made, tried in re.findall(r" auth=(\d+)(?:/(\d+))?", log))
 
 
 @OLD_AND_NEW

@@ -152,7 +152,7 @@ class Host:
 
     def program(self, key: str) -> dict[str, str]:
         """Path -> seal of each file of the program that is there."""
-        within = [os.path.join(folder, name) for folder, _, names in os.walk(services.LIBRARY) for name in names]
+        within = [os.path.join(folder, name) for folder, _folders, names in os.walk(services.LIBRARY) for name in names]
         return self._sealed(key, [services.LAUNCHER, *(path for path in within if path.endswith(".py"))], self.read)
 
     @property
@@ -185,7 +185,7 @@ class Host:
             [
                 job
                 for job, files in wanted.items()
-                if files and (files.keys() & outdated or not self.manager.scheduled(job))
+                if files and (files.keys() & outdated or (self.manager.times_jobs and self.manager.idle(job)))
             ],
             self.jobs_left(job.name for job in wanted),
         )
@@ -222,6 +222,8 @@ class Host:
             return ""
         if not self.manager.owns(self.read(f"/proc/{pid}/cgroup")):
             return "it was not started as a service, so nothing keeps it"
+        if self._is_older(main_cf):
+            return "an update has replaced its program, and the old one goes on"
         interfaces = configuration.parse_main_cf(text).get("inet_interfaces", "all").replace(",", " ").split()
         # Where other processes cannot be looked into: who has a port everywhere shares it with nobody on loopback.
         everywhere = [(name, port) for name, port in system.sockets("0A").values() if (name, port) in EVERYWHERE]
@@ -230,6 +232,14 @@ class Host:
         if beyond and all(map(master.LOOPBACK.fullmatch, interfaces)):
             return f"it listens on {', '.join(beyond)} as well, which inet_interfaces does not let it"
         return ""
+
+    def _is_older(self, main_cf: str | None) -> bool:
+        """Whether the master daemon was started before its program was installed."""
+        started = os.path.join(self.queue(self.read(self.main_cf) if main_cf is None else main_cf), MASTER)
+        with suppress(OSError):
+            # What a package brings has the time of its making; only the other time is that of the installation.
+            return os.stat(started).st_mtime < os.stat(f"{self.compiled_in['daemon_directory']}/master").st_ctime
+        return False
 
     def has_stale_chroot(self) -> bool:
         """Whether Postfix delivers from a chroot that knows other name servers, hosts or services than the host."""
@@ -262,8 +272,8 @@ class Host:
 
     @cached_property
     def compiled_in(self) -> dict[str, str]:
-        """Version and queue of this Postfix, which no main.cf can break; empty where it is not installed."""
-        names = ("mail_version", "queue_directory")
+        """Version and folders of this Postfix, which no main.cf can break; empty where it is not installed."""
+        names = ("mail_version", "queue_directory", "daemon_directory")
         _code, out, _err = self.command("postconf", "-d", *names, check=False)
         return {name: configuration.parse_main_cf(out).get(name, "") for name in names}
 

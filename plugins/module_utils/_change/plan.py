@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -69,6 +69,8 @@ class Seen:
     #: Those of master.cf that are as they should be.
     services: Iterable[str]
     found: Found
+    #: Of what is wrong and outdated, what is not there at all.
+    lacking: Collection[str] = ()
     #: Those there that are further accounts', and the line of the one that they are copies of.
     copies: Iterable[str] = ()
     smtp: str = ""
@@ -278,7 +280,8 @@ def _diff(want: Wanted, seen: Seen, in_place: str, old: str | None) -> list[dict
     # The program is no text that people would read here.
     others = [path for path in seen.wrong if path not in said] + sorted(seen.found.outdated)
     if others:
-        before, after = ("".join(f"{path}: {how} it should be\n" for path in others) for how in ("not as", "as"))
+        before = "".join(f"{path}: not as it should be\n" for path in others if path not in seen.lacking)
+        after = "".join(f"{path}: {'created' if path in seen.lacking else 'as it should be'}\n" for path in others)
         shown.append(_texts("mode, owner, compiled table or program", before, after))
     return shown
 
@@ -299,15 +302,17 @@ def look(host: Host, want: Wanted) -> Seen:
     asks_postfix = host.installed and bool(main_cf) and not fresh
     own_names = list(want.own_names)
     recipients = None if slot else aliases.look(host, own_names, asks_postfix)
+    found = host.look(want.main_cf, installation.files())
     return Seen(
         directory=host.directory,
         main_cf=main_cf,
         wrong=wrong,
+        lacking={path for path in (*wrong, *found.outdated) if not os.path.lexists(path)},
         texts={name: host.read(host.table(slot, name)) for name in names},
         services=master.names(master_cf) if host.installed else (),
         copies=master.copies(master_cf),
         smtp=master.lines(master_cf).get("smtp/unix", ""),
-        found=host.look(want.main_cf, installation.files()),
+        found=found,
         fresh=fresh,
         # Not by the record: it may be from a first run that failed, and the host a mail server by now.
         kept=slot is not None,

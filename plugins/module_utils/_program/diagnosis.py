@@ -91,7 +91,7 @@ class _Sentence(NamedTuple):
 
 def _plain(text: str) -> str:
     """Lower case, one space between words, one kind of apostrophe."""
-    return " ".join(text.replace("’", "'").lower().split())
+    return " ".join(text.replace("\u2019", "'").lower().split())
 
 
 def _unframed(plain: str) -> str:

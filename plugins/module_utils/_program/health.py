@@ -150,6 +150,7 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
     if not found["running"]:
         said = "; ".join(f"{address} port 25: {answer}" for address, answer in found["port_25"].items())
         wrong.append(f"Postfix does not answer ({said}). {START_IT}")
+    wrong += found["idle"]
     wrong += _not_handed_in(found["not_handed_in"], found["time"])
     queue = found["queue"]
     if queue["oldest_seconds"] > stuck_seconds:

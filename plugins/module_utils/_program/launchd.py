@@ -15,6 +15,8 @@ PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
 class Launchd(services.ServiceManager):
     """A LaunchDaemon of our own, because Apple's starts Postfix only when a mail is handed in, and for a minute."""
 
+    times_jobs = True
+
     def _plist(self) -> str:
         _code, daemons, _err = self.run("postconf", "-xh", "daemon_directory")
         master = os.path.join(daemons.strip() or "/usr/libexec/postfix", "master")
@@ -63,8 +65,8 @@ class Launchd(services.ServiceManager):
 
         return {f"/Library/LaunchDaemons/{job.label}.plist": plistlib.dumps(plist).decode()}
 
-    def scheduled(self, job: services.Job) -> bool:
-        return self.run("launchctl", "print", f"system/{job.label}")[0] == 0
+    def idle(self, job: services.Job) -> str:
+        return "" if self.run("launchctl", "print", f"system/{job.label}")[0] == 0 else "launchd has not loaded it"
 
     def begin_schedule(self, job: services.Job) -> None:
         (path,) = self.schedule(job)

@@ -5,13 +5,17 @@ Each service manager is a kind of `ServiceManager`; `managers` knows them all.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import gzip
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from typing import NamedTuple
+
+from ansible_collections.homelab.mail.plugins.module_utils._program import system
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -79,6 +83,16 @@ def retry(queue: str) -> Job:
     return Job("retry", "Send what waited for a provider that was away", 30, queue)
 
 
+def idle(manager: ServiceManager) -> list[str]:
+    """The jobs of this host that do not run, a sentence each."""
+    watching = watch(1)
+    watches = any(map(os.path.lexists, manager.schedule(watching)))
+    jobs = [job for job in (retry(""), *([watching] if watches else [])) if manager.schedule(job)]
+    reasons = {job.command: manager.idle(job) for job in jobs}
+    remedy = "Run the playbook again." if manager.times_jobs else "Start cron, and let it start at boot."
+    return [f"smarthost {name} does not do its work: {reason}. {remedy}" for name, reason in reasons.items() if reason]
+
+
 class ServiceError(Exception):
     """What the service manager says against starting Postfix."""
 
@@ -91,6 +105,8 @@ class ServiceManager:
 
     #: Said to the person once where it matters.
     note = ""
+    #: Whether it runs the jobs itself; otherwise cron does, which is not the role's to start.
+    times_jobs = False
 
     def __init__(self, run: Run, named_log: str | None = None) -> None:
         self.run = run
@@ -127,7 +143,7 @@ class ServiceManager:
 
     def schedule(self, job: Job) -> dict[str, str]:
         """The files that let a job run, path -> text; none where nothing would."""
-        if not os.path.isdir(CRON):
+        if not os.path.isdir(CRON) or not any(shutil.which(name, path=system.PATH) for name in ("cron", "crond")):
             return {}
         # cron knows nothing shorter than a minute.
         every = max(1, job.seconds // 60)
@@ -135,9 +151,11 @@ class ServiceManager:
         line = f"*/{every} * * * * root {LAUNCHER} {job.command} 2>&1 | logger -t {job.name}"
         return {f"{CRON}/{job.name}": f'# Managed by Ansible.\n# {job.description}.\nMAILTO=""\n{line}\n'}
 
-    def scheduled(self, job: Job) -> bool:
-        """Whether these files have their effect."""
-        return True
+    def idle(self, job: Job) -> str:
+        """Why a job that has its files does not run; empty where nothing is seen against it."""
+        found = " ".join(_comm(path) for path in glob.glob("/proc/[0-9]*/comm"))
+        # Other users may not be shown what root runs.
+        return "" if "cron" in found or not os.path.exists("/proc/1/comm") else "cron does not run"
 
     def begin_schedule(self, job: Job) -> None:
         """Start a job whose files were just written."""
@@ -191,6 +209,12 @@ class ServiceManager:
         code, out, err = self.run(*argv)
         if code != 0:
             raise ServiceError((err.strip() or out.strip()) or f"{' '.join(argv)} failed with status {code}")
+
+
+def _comm(path: str) -> str:
+    with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().strip()
+    return ""
 
 
 def _last_lines(path: str, with_one_of: tuple[str, ...], size: int) -> list[str]:

@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -29,6 +30,8 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
 )
 
 TEST_SECONDS = 60
+# What a timer starts is through by then, or never.
+HUNG_SECONDS = 600
 # Losses that are listed for programs; the sentences count all.
 MOST_LOSSES = 100
 
@@ -48,6 +51,7 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     up = [address for address, greeting in answers.items() if greeting.startswith("220")]
     manager = managers.manager(ours.get("service_manager", ""), system.run, parameters.get("maillog_file", ""))
     result.update({
+        "idle": services.idle(manager) if ours else [],
         "host": parameters.get("myhostname", ""),
         "provider": ours.get("name", ""),
         "relayhost": parameters.get("relayhost", ""),
@@ -188,10 +192,10 @@ def report(with_login: bool) -> dict[str, Any]:
         if outcome.verdict != login.ACCEPTED
     ]
     verdicts = {account["id"]: outcome.verdict for outcome, account in tried}
+    # A relay that goes by addresses has taken the recipient.
+    best = login.ACCEPTED if any(account["username"] for _outcome, account in tried) else "none needed"
     # That of the whole is the worst one.
-    worst = next(
-        (verdict for verdict in (login.REFUSED, login.UNDECIDED) if verdict in verdicts.values()), login.ACCEPTED
-    )
+    worst = next((verdict for verdict in (login.REFUSED, login.UNDECIDED) if verdict in verdicts.values()), best)
     found = {"verdict": worst, "said": " ".join(said), "accounts": verdicts}
     return {
         "state": status([account["password"] for _outcome, account in tried if account["password"]]),
@@ -258,6 +262,9 @@ def main(arguments: list[str] | None = None) -> int:
         "status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry, "proxy": _proxy,
         "renew": _renew,
     }  # fmt: skip
+    if given.command in ("watch", "retry", "renew"):
+        # One that hangs would be the last.
+        signal.alarm(HUNG_SECONDS)
     try:
         return called[given.command](given)
     except (BrokenPipeError, KeyboardInterrupt):

@@ -10,6 +10,8 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import servi
 class Systemd(services.ServiceManager):
     """A unit of the distribution's."""
 
+    times_jobs = True
+
     def restart(self) -> None:
         # systemd refuses the sixth start within ten seconds, be it the one that puts things right.
         self.run("systemctl", "reset-failed", "postfix.service", "postfix@-.service")
@@ -49,17 +51,23 @@ class Systemd(services.ServiceManager):
             "[Install]\nWantedBy=timers.target\n",
         }
 
-    def scheduled(self, job: services.Job) -> bool:
-        # A timer may be active and have no next time, or be of older files.
-        properties = ("NeedDaemonReload", "SubState")
-        shown = self.run("systemctl", "show", *(f"--property={name}" for name in properties), f"{job.name}.timer")[1]
-        return set(shown.split()) in (
-            {"NeedDaemonReload=no", "SubState=waiting"},
-            {"NeedDaemonReload=no", "SubState=running"},
-        )
+    def idle(self, job: services.Job) -> str:
+        properties = ("NeedDaemonReload", "SubState", "UnitFileState", "Result")
+        units = (f"{job.name}.timer", f"{job.name}.service")
+        shown = self.run("systemctl", "show", *(f"--property={name}" for name in properties), *units)[1]
+        timer, service = ({*block.split()} for block in f"{shown.strip()}\n\n".split("\n\n")[:2])
+        # A timer may be active and have no next time, be of older files, or not be there after a reboot.
+        well = {"NeedDaemonReload=no", "UnitFileState=enabled", "Result=success"}
+        if not well < timer or not timer & {"SubState=waiting", "SubState=running"}:
+            return f"its timer does not run as it should (see systemctl status {units[0]})"
+        # systemd keeps this until the next time.
+        if "Result=success" not in service:
+            return f"it was ended before it was through, or failed (see journalctl --unit={units[1]})"
+        return ""
 
     def begin_schedule(self, job: services.Job) -> None:
         self.run("systemctl", "daemon-reload")
+        self.run("systemctl", "reset-failed", f"{job.name}.service")
         self.expect("systemctl", "enable", f"{job.name}.timer")
         self.expect("systemctl", "restart", f"{job.name}.timer")
 

@@ -73,11 +73,12 @@ def ping(ways: Mapping[str, Any], broken: bool) -> Call | None:
     return Call(ways["ping"].rstrip("/") + ("/fail" if broken else "")) if ways.get("ping") else None
 
 
-def metrics(found: Mapping[str, Any]) -> str:
+def metrics(found: Mapping[str, Any], healthy: bool) -> str:
     """What Prometheus' node_exporter reads from a file."""
     waiting, sent = found["queue"], found["last_delivery"]
     refused = any(reason.get("kind") == "login" for reason in waiting["reasons"])
     rows = [
+        ("smarthost_healthy", "0 where smarthost status finds something wrong.", int(healthy)),
         ("smarthost_queue_messages", "Mails in the queue.", waiting["messages"]),
         ("smarthost_oldest_message_seconds", "How long the oldest of them has waited.", waiting["oldest_seconds"]),
         ("smarthost_login_ok", "0 where mail waits because the provider refuses the login.", 0 if refused else 1),
@@ -117,7 +118,7 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
         untold.append(_make(alive))
     if ways.get("textfile"):
         try:
-            files.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found))
+            files.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found, not wrong))
         except OSError as error:
             untold.append(str(error))
     return [reason for reason in untold if reason]

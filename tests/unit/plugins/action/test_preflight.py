@@ -398,3 +398,44 @@ def test_an_inventory_without_a_host_is_told(controller: Controller) -> None:
 
 def test_of_a_provider_all_is_read_but_its_replies() -> None:
     assert provider_files.presets() == smarthost_preflight.PROVIDERS
+
+
+# --- What people read -----------------------------------------------------------------------------
+
+
+def test_a_fault_is_said_once_with_the_persons_own_line_and_none_of_the_roles(controller: Controller) -> None:
+    variables = {**GOOD, "smarthost_port": "many", "smarthost_username": '"{{ login }}"', "login": "bob"}
+    done = controller.play(variables)
+    found = faults(done)
+    lines = (controller.folder / "variables.yml").read_text().splitlines()
+    for name in ("smarthost_port", "smarthost_username"):
+        [number] = [number for number, line in enumerate(lines, 1) if line.startswith(f"{name}:")]
+        assert found[name].endswith(f"(variables.yml:{number})")
+    output = done.stdout + done.stderr
+    assert output.count("'many' is not a number") == 1
+    assert "- homelab.mail.smarthost_preflight" not in output and "Origin: " not in output
+
+
+@pytest.mark.parametrize("refers", [False, True], ids=["in the variable itself", "in a variable that it refers to"])
+def test_a_password_outside_of_the_vault_is_named_with_its_file_and_not_shown(
+    controller: Controller, refers: bool
+) -> None:
+    referring = {"smarthost_password": '"{{ mine }}"', "mine": PASSWORD} if refers else {}
+    done = controller.play({**GOOD, **referring})
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "smarthost_password stands in plain text in variables.yml:" in said
+    assert "ansible-vault encrypt_string" in said
+    assert PASSWORD not in said
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["a value", "a whole file"])
+def test_a_password_in_the_vault_is_not_warned_of(controller: Controller, whole: bool) -> None:
+    if whole:
+        vault = VaultLib([("default", VaultSecret(RIGHT.encode()))])
+        (controller.folder / "group_vars").mkdir()
+        text = vault.encrypt(f"kept: {PASSWORD}\n")
+        (controller.folder / "group_vars/all.yml").write_bytes(text)
+    password = '"{{ kept }}"' if whole else controller.encrypted(PASSWORD)
+    done = controller.play({**GOOD, "smarthost_password": password}, "--vault-password-file", "right")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "plain text" not in done.stdout + done.stderr

@@ -7,6 +7,8 @@ from typing import Any, Callable
 import pytest
 from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 
+from tests import pages
+
 Judge = Callable[..., rules.Verdict]
 Render = Callable[..., dict[str, str]]
 
@@ -14,6 +16,12 @@ ISP = {"provider": "custom", "host": "relay.isp.test", "port": 587, "tls": "star
        "from_": "casey@isp.test"}  # fmt: skip
 HUB = {"provider": "hub", "host": "nas.lan"}
 PROXY = {**ISP, "host": "127.0.0.1", "port": 1025, "tls": "none"}
+
+
+# Placeholders are refused, so that nobody takes one for their own.
+PAGE = pages.blocks(
+    "docs/house.md", {"you@": "bob@", "example.com": "fastmail.com", ".example": ".test", "example.org": "x.org"}
+)
 
 
 def _lines(text: str) -> list[str]:
@@ -187,6 +195,12 @@ def test_no_one_else_than_those_named_may_be_written_to(judge: Judge, render: Re
     assert "if !/^(bob@fastmail\\.com|.*@casey\\.test)$/\n/@/ error:5.7.1" in files["allowed"]
 
 
+def test_what_is_written_to_a_name_of_the_host_waits_for_its_alias(judge: Judge, render: Render) -> None:
+    files = render(judge(allowed_recipients=["bob@fastmail.com"]).plan, __smarthost_public_names=["web.casey.test"])
+    assert "smtpd_recipient_restrictions = check_recipient_access regexp:@slot@/refused\n" in files["main.cf"]
+    assert "|web\\.casey\\.test)$/\nif !/^(bob@fastmail\\.com)$/\n/@./ 550 5.7.1" in files["refused"]
+
+
 @pytest.mark.parametrize(
     ("variables", "fault"),
     [
@@ -200,8 +214,9 @@ def test_no_one_else_than_those_named_may_be_written_to(judge: Judge, render: Re
                 "allowed_recipients": ["bob@fastmail.com"],
                 "aliases": {"root": ["a@one.test", "ups"], "ups": "b@two.test"},
                 "generic": {"nut": "c@three.test"},
+                "parameters": {"always_bcc": "d@four.test"},
             },
-            "Add a@one.test, b@two.test, c@three.test.",
+            "Add a@one.test, b@two.test, c@three.test, d@four.test.",
         ),
     ],
 )
@@ -214,3 +229,19 @@ def test_it_is_not_got_round_by_a_way_of_ones_own(judge: Judge) -> None:
     variables = {"allowed_recipients": ["bob@fastmail.com"], "parameters": {"transport_maps": "hash:/etc/postfix/t"}}
     [fault] = judge(**variables).faults
     assert "transport_maps is said by smarthost_allowed_recipients. Take one of them out." in fault
+
+
+# --- what people copy -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heading", PAGE)
+def test_what_the_page_shows_is_accepted(judge: Judge, heading: str) -> None:
+    assert PAGE[heading]
+    for block in PAGE[heading]:
+        # An inventory, or what one host is told.
+        for variables in block["all"]["hosts"].values() if "all" in block else [block]:
+            own = {name.removeprefix("smarthost_"): value for name, value in variables.items()}
+            # The password is in a vault, and how a spoke reaches its hub stands above.
+            own |= {"password": "k3j5h6g7f8d9s0a1"} if "username" in own else {}
+            own |= HUB if "ca_file" in own else {}
+            assert judge(**own).faults == []

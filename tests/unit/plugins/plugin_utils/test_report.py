@@ -197,3 +197,11 @@ def test_where_a_mail_stopped_at_a_hub_or_behind_it_is_marked(steps: Any, arriva
 def test_a_host_that_sent_nothing_is_a_row_of_its_own() -> None:
     row = report.arrival_row("nas", {"unreachable": True, "msg": "No route"})
     assert (row["mail"], row["healthy"], {row[step] for step in report.STEPS}) == ("NOT REACHED", False, {"-"})
+
+
+def test_each_account_has_a_line() -> None:
+    verdicts = {"": "accepted", "family": "refused"}
+    row = report.check_row("nas", answer(login={"verdict": "refused", "said": "No.", "accounts": verdicts}))
+    assert (row["login"], row["accounts"], row["healthy"]) == ("refused", {"family": "refused"}, False)
+    lines = report.table([row], report.CHECK_COLUMNS).splitlines()
+    assert re.match(r"  family +- +- +- +refused", lines[2]), lines

@@ -191,3 +191,9 @@ def test_a_diff_shows_no_password_and_no_address_to_tell() -> None:
 def test_a_login_in_a_main_cf_from_before_is_not_shown() -> None:
     inline = dataclasses.replace(FOREIGN, main_cf="smtp_sasl_password_maps = static:me:secret\n")
     assert "secret" not in str(plan.make(WANTED, inline).diff)
+
+
+def test_what_is_not_there_yet_is_created_and_not_put_right() -> None:
+    outdated = RUNS._replace(outdated={"/x": ("", 0o755), "/y": ("", 0o644)})
+    [shown] = plan.report(plan.make(WANTED, seen(found=outdated, lacking={"/x"}))).diff
+    assert (shown["before"], shown["after"]) == ("/y: not as it should be\n", "/x: created\n/y: as it should be\n")

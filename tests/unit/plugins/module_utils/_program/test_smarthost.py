@@ -14,6 +14,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
     login,
     queued,
     retry,
+    services,
     smarthost,
     system,
 )
@@ -50,6 +51,7 @@ def state(**given: Any) -> dict[str, Any]:
         "losses": [],
         "not_handed_in": [],
         "unreached": "",
+        "idle": [],
         "problems": [],
         "healthy": True,
     }
@@ -89,6 +91,7 @@ def told(host_log: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
     monkeypatch.setattr(system, "listening", lambda interfaces: {"127.0.0.1": "220 nas.lan"})
     monkeypatch.setattr(queued, "queue", lambda provider, now: state()["queue"])
     monkeypatch.setattr(retry, "remembered", dict)
+    monkeypatch.setattr(services, "idle", lambda _manager: [])
     monkeypatch.setattr(time, "time", lambda: NOW)
     said = "\n".join(host_log)
     monkeypatch.setattr(system, "run", lambda *argv: (0, said if argv[0] == "journalctl" else "", ""))
@@ -131,3 +134,12 @@ def test_a_token_that_is_login_and_password_is_not_printed(
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert smarthost.main(["login"]) == 0
     assert "t0ken" not in capsys.readouterr().out
+
+
+def test_where_no_login_is_made_none_is_called_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smarthost, "status", lambda secrets: {})
+    for username, verdict in (("", "none needed"), ("casey", "accepted")):
+        taken = (login.Outcome(login.ACCEPTED), {"id": "", "username": username, "password": ""})
+        monkeypatch.setattr(smarthost.accounts, "try_logins", lambda taken=taken: [taken])
+        found = smarthost.report(True)["login"]
+        assert (found["verdict"], found["said"]) == (verdict, "")

@@ -23,7 +23,7 @@ def state(messages: int = 0, oldest: int = 0, reason: dict[str, Any] | None = No
     queue = {"messages": messages, "oldest_seconds": oldest, "reasons": [reason] if reason else []}
     return {
         "host": "nas.lan", "time": 0, "relayhost": "[x]:465", "running": True, "port_25": {"::1": "x"}, "queue": queue,
-        "last_delivery": {"time": 5.0}, "losses": [], "not_handed_in": [], "unreached": "", **given
+        "last_delivery": {"time": 5.0}, "losses": [], "not_handed_in": [], "unreached": "", "idle": [], **given
     }  # fmt: skip
 
 
@@ -141,6 +141,7 @@ def test_prometheus_gets_whole_files_of_the_promised_names(tmp_path: Path) -> No
     watch.watch(BROKEN, {"textfile": str(tmp_path)}, str(tmp_path / "state"))
     lines = (tmp_path / "smarthost.prom").read_text().splitlines()
     assert [line for line in lines if not line.startswith("#")] == [
+        "smarthost_healthy 0",
         "smarthost_queue_messages 2",
         "smarthost_oldest_message_seconds 20",
         "smarthost_login_ok 0",
