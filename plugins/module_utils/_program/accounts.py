@@ -46,8 +46,12 @@ def in_place() -> list[dict[str, Any]]:
     The password is read where one is root. What keeps it from being read is the account's `error`.
     """
     ours, shared = system.settings(), system.values(*RELAY)
+    oauth = system.settings(configuration.OAUTH) if os.geteuid() == 0 else {}
     found = []
     for account in ({**ours, "id": ""}, *further(ours)):
+        if account["id"] in oauth:
+            found.append({**oauth[account["id"]], "error": ""})
+            continue
         parameters = {**shared, **{name: account[name] for name in _OWN if name in account}}
         username, password, error = login_in_place(parameters) if os.geteuid() == 0 else ("", "", "")
         relay = parameters.get("relayhost", "")

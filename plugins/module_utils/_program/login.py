@@ -244,6 +244,13 @@ OPTIONS: dict[str, Any] = {
     "sender": {"type": "str", "required": True},
     "recipient": {"type": "str", "default": ""},
     "required": {"type": "bool", "default": False},
+    "oauth": {
+        "type": "dict",
+        "options": {
+            **{name: {"type": "str", "required": True} for name in ("token_url", "device_url", "client_id", "scope")},
+            "client_secret": {"type": "str", "default": "", "no_log": True},
+        },
+    },
 }
 
 

@@ -75,20 +75,27 @@ def _refusal(status: int, said: Mapping[str, Any], account: Mapping[str, Any], h
     about = " ".join(str(said.get("error_description", "")).partition("Trace ID:")[0].split())
     text = ": ".join(filter(None, [error, about]))
     kept = tokens.kept(account)
-    for secret in (account["oauth"].get("client_secret"), kept.get("refresh_token"), kept.get("access_token")):
+    for secret in (
+        account["oauth"].get("client_secret"),
+        *map(kept.get, ("refresh_token", "access_token", "device_code")),
+    ):
         text = text.replace(secret, "********") if secret else text
     return Ended("".join(sign for sign in text if sign.isprintable())[:400])
 
 
 def begin(account: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask for a consent: `verification_uri` and `user_code` are for a person, `device_code` is for `finish`."""
-    return ask(account, account["oauth"]["device_url"], {"scope": account["oauth"]["scope"]})
-
-
-def finish(account: Mapping[str, Any], device_code: str) -> str:
-    """Keep the consent once it is given; who gave it. Raises Pending until then."""
-    answer = ask(account, account["oauth"]["token_url"], {"grant_type": _DEVICE, "device_code": device_code})
+    """Ask for a consent: `verification_uri` and `user_code` are for a person, who has `expires_in` seconds."""
+    answer = ask(account, account["oauth"]["device_url"], {"scope": account["oauth"]["scope"]})
     with tokens.locked():
+        tokens.keep(account, {**tokens.kept(account), "device_code": answer["device_code"]})
+    return {name: answer.get(name) for name in ("verification_uri", "user_code", "expires_in", "interval")}
+
+
+def finish(account: Mapping[str, Any]) -> str:
+    """Keep the consent that was asked for once it is given; who gave it. Raises Pending until then."""
+    with tokens.locked():
+        fields = {"grant_type": _DEVICE, "device_code": tokens.kept(account).get("device_code", "")}
+        answer = ask(account, account["oauth"]["token_url"], fields)
         _keep(account, answer, {})
     return person(answer)
 

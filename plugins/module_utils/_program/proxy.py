@@ -17,6 +17,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._program import login, system, tokens
 
 # Postfix asks for less, and keeps a connection no longer.
@@ -36,7 +37,7 @@ def main() -> int:
         os.dup2(nothing, number)
     with client:
         try:
-            serve(client, system.settings(tokens.SETTINGS))
+            serve(client, system.settings(configuration.OAUTH))
         except OSError:
             return 1
     return 0

@@ -350,13 +350,13 @@ def _proxy(_given: argparse.Namespace) -> int:
 
 
 def _renew(_given: argparse.Namespace) -> int:
-    from ansible_collections.homelab.mail.plugins.module_utils._program import oauth, tokens
+    from ansible_collections.homelab.mail.plugins.module_utils._program import oauth
 
     if os.geteuid() != 0:
         print("Only root may read the consents. Run: sudo smarthost renew", file=sys.stderr)
         return 2
     failed = False
-    for account in system.settings(tokens.SETTINGS).values():
+    for account in system.settings(configuration.OAUTH).values():
         try:
             oauth.renew_idle(account)
         except (oauth.Ended, oauth.Away) as error:

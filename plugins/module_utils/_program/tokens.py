@@ -17,8 +17,6 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import files
 
 USER = "_smarthost"
 FOLDER = os.path.join(services.STATE, "oauth")
-# Of the slot in use: id -> account, as the module login takes one; the default one's id is empty.
-SETTINGS = "oauth.json"
 # Where Postfix finds the proxy, and what it is in master.cf.
 PROXY = "[127.0.0.1]:10587"
 SERVICE = "127.0.0.1:10587/inet"
@@ -49,8 +47,12 @@ def _path(account: Mapping[str, Any]) -> str:
 
 
 def _of(account: Mapping[str, Any]) -> list[str]:
-    """What a token is good for."""
-    return [account["username"], *(account["oauth"][name] for name in ("client_id", "token_url", "scope"))]
+    """What a token is good for; one that was got by another secret says nothing of this one."""
+    # Not above: what only looks at the host needs none of it.
+    import hashlib
+
+    secret = hashlib.sha256((account["oauth"].get("client_secret") or "").encode()).hexdigest()
+    return [account["username"], secret, *(account["oauth"][name] for name in ("client_id", "token_url", "scope"))]
 
 
 @contextmanager

@@ -110,7 +110,8 @@ def account(authority: Path, idp: stand_in.Idp, tmp_path: Path, monkeypatch: pyt
                 "client_secret": "", "scope": "offline_access send",
             },
         }  # fmt: skip
-        oauth.finish(found, oauth.begin(found)["device_code"])
+        oauth.begin(found)
+        oauth.finish(found)
         yield found
         provider.shutdown()
         asked.close()
@@ -120,14 +121,19 @@ def account(authority: Path, idp: stand_in.Idp, tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_consent_is_kept_for_its_owner_alone_and_says_whose_it_is(account: Any, tmp_path: Path) -> None:
-    assert oauth.finish(account, oauth.begin(account)["device_code"]) == USER
+    assert oauth.begin(account)["user_code"] == "HOMELAB42"
+    assert oauth.finish(account) == USER
     assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [("token.json", 0o600)]
 
 
 def test_until_the_person_has_consented_there_is_nothing(account: Any, idp: stand_in.Idp) -> None:
     idp.approves = False
+    token = oauth.access_token(account)
+    oauth.begin(account)
     with pytest.raises(oauth.Pending):
-        oauth.finish(account, oauth.begin(account)["device_code"])
+        oauth.finish(account)
+    # An earlier consent serves until then.
+    assert oauth.access_token(account) == token
 
 
 def test_a_token_is_used_until_shortly_before_its_end(account: Any, idp: stand_in.Idp) -> None:
@@ -176,6 +182,7 @@ def test_the_end_of_a_consent_is_told_in_the_words_of_the_identity_provider(acco
 
 def test_no_secret_is_part_of_what_is_said(account: Any, idp: stand_in.Idp) -> None:
     account["oauth"]["client_secret"] = "kept from everybody"
+    tokens.keep(account, {})
     idp.refuses = ("invalid_client", "wrong secret: kept from everybody")
     with pytest.raises(oauth.Ended) as end:
         oauth.access_token(account, renew=True)
@@ -245,7 +252,8 @@ def test_a_token_that_has_ended_early_is_renewed_once(account: Any, idp: stand_i
 
 def test_a_mailbox_that_refuses_a_good_token_says_so_itself(account: Any, idp: stand_in.Idp) -> None:
     account["username"] = "other@casey.test"
-    oauth.finish(account, oauth.begin(account)["device_code"])
+    oauth.begin(account)
+    oauth.finish(account)
     outcome = login.try_login(account)
     assert outcome == login.Outcome(login.REFUSED, "logging in", "535 5.7.3 Authentication unsuccessful")
 
