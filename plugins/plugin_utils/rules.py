@@ -92,7 +92,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     provider = read_provider(verdict, settings, providers)
     if provider:
         account = read_account(verdict, settings, provider, providers)
-        verdict.warnings += provider.get("warnings", [])
+        verdict.warnings += [] if account["oauth"] else provider.get("warnings", [])
     else:
         # What any provider needs is not worth a second run.
         provider = {"name": "your provider"}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, PROJECT, Mail, changed, run, run_site, said
+from conftest import LAB, NAME, PROJECT, Counted, Mail, changed, run, run_site, said
 from testinfra.host import Host
 
 from workshop.lab.idp import CLIENT, SECRET
@@ -26,6 +27,7 @@ VARIABLES = {
     "smarthost_generic": {},
 }
 STORE = "/var/lib/smarthost/oauth"
+BURST_LOGINS = 10
 
 
 def consent() -> subprocess.CompletedProcess[str]:
@@ -54,6 +56,8 @@ def identity() -> Iterator[Provider]:
     yield provider
     provider.identity(answers=True, refuses=None, lives=3600)
     changed(run())
+    # With a password, nothing of the tokens is left.
+    assert not testinfra.get_host(f"podman://{LAB}-{NAME}").file(STORE).exists
     provider.reset()
 
 
@@ -128,12 +132,18 @@ def test_an_identity_provider_that_is_down_keeps_no_mail_while_the_token_is_good
     Mail(host).arrived(tokens)
 
 
+RENEW = """
+import sys
+sys.path.insert(0, "/usr/local/lib/smarthost")
+from ansible_collections.homelab.mail.plugins.module_utils._program import oauth, system
+print(len(oauth.access_token(system.settings("oauth.json")[""])))
+"""
+
+
 def test_two_processes_that_renew_at_once_ask_once(tokens: Provider, host: Host) -> None:
     host.run_expect([0], f'sed -i \'s/"until": [0-9.]*/"until": 1/\' {STORE}/token.json')
-    # Two connections at once are all that the provider allows.
-    tokens.marker()
     before = tokens.identity()["asked"].count("refresh_token")
-    assert host.check_output("smarthost login & smarthost login; wait").count("accepts the login") == 2
+    assert host.check_output(f"(python3 -c '{RENEW}' & python3 -c '{RENEW}'; wait)").split() == ["2000", "2000"]
     assert tokens.identity()["asked"].count("refresh_token") == before + 1
 
 
@@ -156,3 +166,24 @@ def test_an_application_with_a_secret_needs_no_person(tokens: Provider, host: Ho
     Mail(host).arrived(tokens)
     changed(consent())
     changed(run(**VARIABLES))
+
+
+def test_many_mails_take_few_logins_although_the_token_ends_meanwhile(tokens: Provider, host: Host) -> None:
+    outlook = {**VARIABLES, "smarthost_provider": "outlook", "smarthost_oauth_tenant": "casey.test"}
+    changed(run_site(f"--extra-vars={json.dumps(outlook)}", limit=NAME, playbook=PROJECT / "playbooks/consent.yml"))
+    changed(run(**outlook))
+    # A minute before its end, a token is renewed.
+    tokens.identity(lives=61)
+    marker = tokens.marker()
+    burst = Counted(host, f"{LAB}-{NAME}")
+    burst.hand_in(int(os.environ.get("MAILS", "100")))
+    burst.arrive_once(tokens)
+    # A login for each connection.
+    assert 0 < tokens.log_since(marker).count("]: connect from ") <= BURST_LOGINS
+    changed(run(**VARIABLES))
+
+
+def test_given_back_a_host_has_nothing_of_it(identity: Provider, host: Host) -> None:
+    assert changed(run(smarthost_state="absent")) >= 1
+    assert not host.user("_smarthost").exists and not host.file("/var/lib/smarthost").exists
+    assert host.run("grep -s 10587 /etc/postfix/master.cf").rc

@@ -694,8 +694,8 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'kind': 'policy',
      'cause': 'Microsoft takes no password here: a personal Outlook.com mailbox has none any more, and in Microsoft '
               '365 the organization has switched password logins (basic authentication) off.',
-     'remedy': 'In Microsoft 365, ask the administrator to allow basic authentication for SMTP AUTH; for a personal '
-               'mailbox, use another provider.',
+     'remedy': 'In Microsoft 365, log in by OAuth 2 (smarthost_auth: oauth; docs/oauth.md), or ask the administrator '
+               'to allow basic authentication for SMTP AUTH; for a personal mailbox, use another provider.',
      'link': 'https://learn.microsoft.com/en-us/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission',
      'providers': ('microsoft365',),
      'says': ('authentication unsuccessful, basic authentication is disabled',)},
@@ -755,7 +755,7 @@ REPLIES: tuple[dict[str, Any], ...] = (
     {'key': 'microsoft-basic-auth-removed',
      'kind': 'policy',
      'cause': 'Microsoft has removed logins by password (basic authentication) for sending mail.',
-     'remedy': 'Send through another provider: only OAuth2 is left there, and the role logs in with a password.',
+     'remedy': 'Log in by OAuth 2 (smarthost_auth: oauth; docs/oauth.md), or send through another provider.',
      'link': 'https://techcommunity.microsoft.com/blog/exchange/updated-exchange-online-smtp-auth-basic-authentication-deprecation-timeline/4489835',
      'providers': ('microsoft365',),
      'says': ('basic authentication is not supported for client submission',)},
