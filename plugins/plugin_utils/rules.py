@@ -60,6 +60,13 @@ _PROMISED = {
     "accounts": ("sender_dependent_default_transport_maps", "sender_dependent_relayhost_maps"),
 }
 
+# With these, mail is lost or waits, and nothing says so.
+_REFUSED = {
+    "defer_transports": "keeps mail waiting until somebody sends it by hand",
+    "syslog_name": "gives Postfix another name in the log, so smarthost status would not see what becomes of mail",
+}
+# Mail to their domains stays on the host.
+_KEEPING = ("virtual_alias_domains", "virtual_mailbox_domains")
 # These lead mail another way, which no run tries.
 _OTHER_WAYS = (
     "transport_maps", "sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps",
@@ -131,6 +138,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
         # Whatever they send as, the account may send as nobody but itself.
         verdict.plan["rewrite"] = "all"
     _check_size(verdict, provider)
+    _check_domains(verdict)
     _check_open_relay(verdict)
     verdict.plan["hostname"] = _hostname(verdict, settings)
     verdict.plan["maps"] = senders.maps(accounts, verdict.plan["aliases"])
@@ -257,8 +265,8 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping
             verdict.fault("parameters", f"{name} is said by smarthost_{promised[0]}.", "Take one of them out.")
         elif isinstance(value, (Mapping, list, tuple)):
             verdict.fault("parameters", f"{name} is a list or mapping.", "Write the value as in main.cf, as one text.")
-        elif name == "defer_transports" and value:
-            verdict.fault("parameters", f"{name} keeps mail waiting until somebody sends it by hand.", "Take it out.")
+        elif name in _REFUSED and value:
+            verdict.fault("parameters", f"{name} {_REFUSED[name]}.", "Take it out.")
         elif name in _OTHER_WAYS and value:
             verdict.warnings.append(
                 f"{name} in smarthost_parameters leads mail another way than through {provider['name']}. Whether it "
@@ -267,6 +275,21 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping
         text = "" if value is None else str(value).strip()
         table[name] = ("yes" if value else "no") if isinstance(value, bool) else text
     return table
+
+
+def _check_domains(verdict: Verdict) -> None:
+    """Whether parameters of one's own keep mail here that is for a mailbox elsewhere."""
+    given = verdict.plan["parameters"]
+    if "no_address_mappings" in given.get("receive_override_options", "") and not given.get("content_filter"):
+        what = "receive_override_options switches the aliases off, so root's mail would stay on this host."
+        verdict.fault("parameters", what, "Take no_address_mappings out of it.")
+    for name in _KEEPING:
+        kept = {*re.split(r"[\s,]+", given.get(name, "").lower())} & public_domains(verdict.plan)
+        if kept:
+            named = " and ".join(sorted(kept))
+            verdict.fault(
+                "parameters", f"{name} keeps mail to {named} on this host, where no mailbox is.", "Take it out."
+            )
 
 
 def _check_open_relay(verdict: Verdict) -> None:

@@ -113,3 +113,11 @@ def test_a_program_that_may_not_hand_in_mail_is_noticed(host: Host) -> None:
     assert told.rc == 1
     assert "Mail could not even be handed in, last " in told.stdout and "Permission denied" in told.stdout
     assert "remove NoNewPrivileges" in told.stdout
+    # The last one is told.
+    for call, said, remedy in (
+        ("printf 'Subject: lost\\n\\nx\\n' | sendmail -t", "No recipient addresses", "without a recipient"),
+        ("ulimit -f 1; head -c 9000 /dev/zero | base64 | sendmail root", "message file too big", "message_size_limit"),
+    ):
+        assert host.run(call).rc != 0
+        told = host.run("smarthost status")
+        assert (told.rc, said in told.stdout, remedy in told.stdout) == (1, True, True), told.stdout

@@ -192,6 +192,8 @@ def _overrides(service: Service, values: Mapping[str, str]) -> Iterator[tuple[st
             continue
         if _delivers(service, values) and name in _OF_DELIVERY:
             yield name, "so it delivers otherwise than main.cf says, the password included"
+        elif service.name == "smtp/unix" and name == "syslog_name":
+            yield name, "so smarthost status does not see what becomes of mail"
         elif first and name in _OF_THE_QUEUE:
             yield name, "so mail takes another way or another name than main.cf says"
         elif first and name == "receive_override_options" and "no_address_mappings" in value:

@@ -242,9 +242,11 @@ def _logs_in_otherwise(want: Wanted, seen: Seen, in_place: str, account: str) ->
 def _anew(want: Wanted, seen: Seen, old: str | None) -> dict[str, list[str]]:
     """What of the mails that wait is looked up anew."""
     texts = want.texts
-    senders = [n for n in configuration.SENDER_TABLES if n in texts and (not old or seen.texts.get(n, "") != texts[n])]
-    # Mail from before the role may be for users of this host; later on, it has been given its recipients.
-    return {"sender": senders, "recipients": [] if old else [configuration.RECIPIENTS]}
+    new = [name for name in texts if not old or seen.texts.get(name, "") != texts[name]]
+    # Mail from before the role, or for a hub that knew who gets it, may be for users of this host. What has a recipient
+    # elsewhere by now is not in this table.
+    recipients = [name for name in (configuration.RECIPIENTS,) if name in new]
+    return {"sender": [name for name in configuration.SENDER_TABLES if name in new], "recipients": recipients}
 
 
 def _dropped(want: Wanted, seen: Seen) -> list[str]:

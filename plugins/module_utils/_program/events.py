@@ -19,9 +19,12 @@ _DELIVERY = re.compile(
 _EXPIRY = re.compile(r"\b([0-9A-Za-z]{6,}): from=<.*?>, status=(?:force-)?expired, returned to sender")
 # Of mail that was lost, that waits or that was delivered; postmaster gets the first kind where that is configured.
 _NOTICE = re.compile(r"\b([0-9A-Za-z]{6,}): (sender|postmaster) ([\w -]*)notification: ([0-9A-Za-z]{6,})")
-# What sendmail or Postfix' server say of mail that they have no place for, or may not write.
+# What sendmail or Postfix' server say of mail that they have no place for, or may not write; and of what they cannot
+# read again.
 _NOT_HANDED_IN = re.compile(
-    r"mail_queue_enter: .*: (?P<reason>[^:]+)$|reject: .*: (?P<answer>452 4\.3\.1 Insufficient system storage)"
+    r"mail_queue_enter: .*: (?P<reason>[^:]+)$|reject: .*: (?P<answer>452 4\.3\.1 Insufficient system storage)|"
+    r"fatal: (?:\S+\(\d+\): )?(?P<dropped>message file too big|User \S+ is not allowed to submit mail|"
+    r"No recipient addresses found in message header)|(?P<damaged>saving corrupt file \S+)"
 )
 
 
@@ -87,7 +90,7 @@ def not_handed_in(lines: Iterable[str], since: float) -> list[dict[str, Any]]:
         match = _NOT_HANDED_IN.search(line)
         when = moment(line)
         if match and (when is None or when >= since):
-            found.append({"time": when, "said": (match.group("reason") or match.group("answer")).strip()})
+            found.append({"time": when, "said": next(filter(None, match.groups())).strip()})
     return found
 
 

@@ -30,6 +30,15 @@ DIGIT = re.compile(r"\d")
 _RECIPIENT_CODES = ("5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10")
 _NO_WAY_CODES = ("5.4.1", "5.4.4")
 _NO_CODES = ("", "5.0.0")
+# What is said of mail that did not get into the queue, or out of it again -> what to do.
+_HANDING_IN = {
+    "denied": "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges.",
+    "too big": "It is larger than message_size_limit: let the program send less in one mail.",
+    "not allowed": "authorized_submit_users in smarthost_parameters does not name this user: name it, or take it out.",
+    "No recipient": "A program gave a mail without a recipient to sendmail: look for it in cron and the units.",
+    "corrupt": "The disk may be failing. postcat shows what is left of it in /var/spool/postfix/corrupt.",
+    "": "Make room on the disk that has /var/spool/postfix.",
+}
 # A mailbox that is full or switched off; after the text, a server may mean the account's own.
 _MAILBOX_CODES = ("5.2.1", "5.2.2")
 _AT_THE_RECIPIENT = "(in reply to RCPT TO command)"
@@ -167,12 +176,9 @@ def _not_handed_in(lines: list[dict[str, Any]], now: float) -> list[str]:
         return []
     last = lines[0]
     when = f" {system.span(max(0, now - last['time']))} ago" if last["time"] else ""
-    remedy = (
-        "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges."
-        if "denied" in last["said"]
-        else "Make room on the disk that has /var/spool/postfix."
-    )
-    return [f"Mail could not even be handed in, last{when}: {last['said']}. {remedy} {SEND_AGAIN}"]
+    remedy = next(remedy for word, remedy in _HANDING_IN.items() if word in last["said"])
+    what = "Mail was damaged in the queue" if "corrupt" in last["said"] else "Mail could not even be handed in"
+    return [f"{what}, last{when}: {last['said']}. {remedy} {SEND_AGAIN}"]
 
 
 def told(found: Mapping[str, Any], wrong: Iterable[str]) -> list[str]:

@@ -29,7 +29,7 @@ LOG_FILES = ("/var/log/mail.log", "/var/log/maillog", "/var/log/mail", "/var/log
 # The programs of Postfix that say what became of a mail, those that tell of a loss, and those that say why it does not
 # run.
 DELIVERING = ("smtp", "error", "lmtp", "local", "virtual", "pipe")
-LOSING = (*DELIVERING, "bounce", "postdrop")
+LOSING = (*DELIVERING, "bounce", "postdrop", "sendmail")
 # So do these, but what they say of mail that is well is more than can be searched quickly.
 TALKING = ("qmgr", "cleanup", "smtpd")
 ALL_OF_POSTFIX = (*LOSING, *TALKING, "master", "postfix", "postfix-script", "pickup")
@@ -39,7 +39,8 @@ RECENT_LINES = 2000
 # What they say of mail that was given up or never got in, and of notices; and for how long that counts.
 LOSSES = (
     "status=bounced", "status=expired", "status=force-expired", "notification: ", "mail_queue_enter: ",
-    "Insufficient system storage",
+    "Insufficient system storage", "message file too big", "is not allowed to submit mail",
+    "No recipient addresses found", "saving corrupt file",
 )  # fmt: skip
 LOSS_SECONDS = 86400
 # Of each file of a log.

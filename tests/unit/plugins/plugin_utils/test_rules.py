@@ -153,6 +153,7 @@ def test_restrictions_that_let_everybody_in_are_an_open_relay(judge: Judge, name
     [
         ("default_transport", "Use smarthost_host and smarthost_port."),
         ("defer_transports", "Take it out."),
+        ("syslog_name", "Take it out."),
         ("smtp_use_tls", "Use smarthost_tls_security_level."),
         ("smtp_tls_policy_maps", "Use smarthost_tls_security_level."),
     ],
@@ -160,6 +161,16 @@ def test_restrictions_that_let_everybody_in_are_an_open_relay(judge: Judge, name
 def test_a_parameter_that_undoes_a_promise_is_refused(judge: Judge, name: str, remedy: str) -> None:
     fault = only_fault(judge(parameters={name: "smtp"}))
     assert name in fault and fault.endswith(remedy)
+
+
+def test_parameters_that_keep_roots_mail_on_the_host_are_refused(judge: Judge) -> None:
+    off = {"receive_override_options": "no_unknown_recipient_checks, no_address_mappings"}
+    assert "switches the aliases off" in only_fault(judge(parameters=off))
+    assert judge(parameters={**off, "content_filter": "scan:[127.0.0.1]:10024"}).faults == []
+    for name in ("virtual_alias_domains", "virtual_mailbox_domains"):
+        kept = judge(parameters={name: "other.test, Fastmail.com"}, aliases={"root": "casey@fastmail.com"})
+        assert f"{name} keeps mail to fastmail.com on this host" in only_fault(kept)
+        assert judge(parameters={name: "other.test"}).faults == []
 
 
 @pytest.mark.parametrize(

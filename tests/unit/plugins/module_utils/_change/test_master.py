@@ -77,6 +77,12 @@ def test_a_service_that_lets_strangers_in_is_said_where_they_get_at_it(option: s
     assert len(master.against(f"2525 inet n - y - - smtpd -o {option}", OPEN)) == 1
 
 
+def test_a_client_that_logs_under_another_name_is_said() -> None:
+    assert "does not see" in master.against(f"{SMTP} -o syslog_name=mailer", MAIN_CF)[0]
+    # As distributions have it.
+    assert master.against("relay unix - - y - - smtp -o syslog_name=postfix/$service_name", MAIN_CF) == []
+
+
 def test_a_service_for_some_mail_counts_where_main_cf_leads_there() -> None:
     line = "slow unix - - y - - smtp -o smtp_tls_security_level=may"
     assert master.against(line, MAIN_CF) == []

@@ -127,6 +127,8 @@ def test_mail_that_waits_is_looked_up_in_what_is_new() -> None:
     assert plan.make(WANTED, seen("main.cf")).requeue == {"sender": [], "recipients": []}
     other = want(tables={**TABLES, "sender": "/x/ z\n"})
     assert plan.make(other, seen("main.cf")).requeue == {"sender": ["sender"], "recipients": []}
+    other = want(tables={**TABLES, "virtual": "/x/ z\n"})
+    assert plan.make(other, seen("main.cf")).requeue == {"sender": [], "recipients": ["virtual"]}
     assert plan.make(WANTED, FOREIGN).requeue == {"sender": ["sender"], "recipients": ["virtual"]}
 
 

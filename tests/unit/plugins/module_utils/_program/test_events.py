@@ -158,6 +158,19 @@ def test_a_mail_whose_time_was_over_names_those_that_it_waited_for(how: str) -> 
             "proto=ESMTP helo=<x>",
             "452 4.3.1 Insufficient system storage",
         ),
+        ("postfix/sendmail[3]: fatal: root(0): message file too big", "message file too big"),
+        (
+            "postfix/sendmail[3]: fatal: User nobody(65534) is not allowed to submit mail",
+            "User nobody(65534) is not allowed to submit mail",
+        ),
+        (
+            "postfix/sendmail[3]: fatal: root(0): No recipient addresses found in message header",
+            "No recipient addresses found in message header",
+        ),
+        (
+            'postfix/qmgr[3]: warning: saving corrupt file "4BC" from queue "active" to queue "corrupt"',
+            'saving corrupt file "4BC"',
+        ),
     ],
 )
 def test_mail_that_never_got_in_is_seen(line: str, said: str) -> None:

@@ -73,6 +73,21 @@ def test_what_is_wrong_is_a_sentence(given: dict[str, Any], problem: str) -> Non
     assert problem in found
 
 
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("No space left on device", "Make room"),
+        ("message file too big", "message_size_limit"),
+        ("User nobody(65534) is not allowed to submit mail", "authorized_submit_users"),
+        ("No recipient addresses found in message header", "without a recipient"),
+        ('saving corrupt file "4BC"', "/var/spool/postfix/corrupt"),
+    ],
+)
+def test_mail_that_never_left_is_told_with_its_own_remedy(said: str, remedy: str) -> None:
+    (found,) = health.faults(state(not_handed_in=[{"time": NOW - 5, "said": said}]))
+    assert said in found and remedy in found
+
+
 def test_mail_that_waits_for_a_moment_is_no_fault() -> None:
     for reason in ("connect to x[1.2.3.4]:465: Connection refused", "450 what nobody knows", "554 5.7.99 new"):
         assert health.faults(state(queue=queue(reason, oldest=60))) == []
