@@ -73,8 +73,8 @@ def _read(
     provider = read_provider(verdict, settings, providers)
     if not provider:
         return None
-    verdict.warnings += provider.get("warnings", [])
     account = read_account(verdict, settings, provider, providers)
+    verdict.warnings += [] if account["oauth"] else provider.get("warnings", [])
     account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
     account["senders"] = list(dict.fromkeys(str(sender).lower() for sender in settings.get("senders") or []))
     for sender in filter(clean, account["senders"]):
