@@ -47,7 +47,7 @@ options:
     type: path
     default: /etc/postfix
   watch_minutes:
-    description: Minutes between two runs of C(smarthost watch), 0 where nobody is to be told of an outage.
+    description: Minutes between two runs of C(smarthost watch), 0 if no outage is reported.
     type: int
     default: 0
   key:
@@ -77,9 +77,9 @@ options:
         description: How the certificate is checked.
       ca_file: {type: path, required: true, description: CA bundle on the host.}
       helo: {type: str, required: true, description: Name to greet with.}
-      username: {type: str, required: true, description: "The login, empty where nobody logs in."}
+      username: {type: str, required: true, description: "The login, empty where there is no login."}
       password: {type: str, required: true, description: The password.}
       sender: {type: str, required: true, description: Address to announce as the sender.}
-      recipient: {type: str, default: "", description: "Address to announce as a recipient, where nobody logs in."}
+      recipient: {type: str, default: "", description: "Address to announce as a recipient, where there is no login."}
       required: {type: bool, default: false, description: Fail also where the provider cannot be reached.}
 """

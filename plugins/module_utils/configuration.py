@@ -62,6 +62,8 @@ OF_ACCOUNT = (
 # By these a mail gets its sender and its recipients when it is queued.
 SENDER_TABLES = ("sender", "foreign_sender")
 RECIPIENTS = "virtual"
+# What it says, smarthost retry decides.
+SECOND_WAY = "second_way"
 
 
 def logical_lines(text: str) -> list[str]:
@@ -180,9 +182,11 @@ def mode_of(name: str) -> int:
     return 0o600 if name in (WATCH, OAUTH) or name.startswith(LOGINS) else 0o644
 
 
-def texts(tables: Mapping[str, str], logins: str, watch: str, further: Mapping[str, str] = {}) -> dict[str, str]:
+def texts(
+    tables: Mapping[str, str], logins: str, watch: str, further: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Name -> text of all that lies in a slot; `further` are the logins of further accounts."""
-    return {**tables, LOGINS: logins, **further, **({WATCH: watch} if watch else {})}
+    return {**tables, LOGINS: logins, **(further or {}), **({WATCH: watch} if watch else {})}
 
 
 def seal(key: str, mode: int, user: int = 0, group: int = 0, text: str | None = None) -> str:
@@ -214,7 +218,7 @@ def expected(
     }
     for name, text in tables.items():
         path, mode = f"{folder}/{slot}/{name}", stat.S_IFREG | mode_of(name)
-        found[path] = seal(key, mode, text=text)
+        found[path] = seal(key, mode, text=None if name == SECOND_WAY else text)
         if name in compiled:
             found[path + COMPILED[compiled[name]]] = seal(key, mode, text=compiled_text(text))
     return found

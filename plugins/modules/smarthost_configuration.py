@@ -109,12 +109,12 @@ options:
     default: false
   watch:
     description: >-
-      Text of the settings of C(smarthost watch), empty where nobody is to be told of an outage. A file of mode 0600,
+      Text of the settings of C(smarthost watch), empty if no outage is reported. A file of mode 0600,
       because who knows the addresses in it can write there.
     type: str
     default: ""
   watch_minutes:
-    description: Minutes between two runs of C(smarthost watch), 0 where nobody is to be told of an outage.
+    description: Minutes between two runs of C(smarthost watch), 0 if no outage is reported.
     type: int
     default: 0
   service_manager:

@@ -42,7 +42,7 @@ release:
   returned: always
   type: str
 service_manager:
-  description: What starts Postfix, V(none) where nobody does.
+  description: What starts Postfix, V(none) if nothing does.
   returned: always
   type: str
 hostname:

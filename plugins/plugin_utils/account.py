@@ -151,7 +151,7 @@ def _check_form(
     elif rule != "address":
         return
     elif not addresses.is_address(meant):
-        short = f"is not a full address, and {name} logs in nobody without the domain."
+        short = f"is not a full address, and {name} refuses a login without the domain."
         what, remedy = "is not an address." if "@" in username else short, whole
     elif addresses.is_private_domain(domain):
         what, remedy = f"is an address that exists only inside your network, not one at {name}.", whole
@@ -287,7 +287,7 @@ def check_sender(
     elif rule == "login" and username and sender.lower() != username.lower():
         verdict.fault(
             variable,
-            f"{shown} is not the login, and {name} sends as nobody else.",
+            f"{shown} is not the login, and {name} sends as no other address.",
             f"Write {username}, or take it out.",
         )
     elif rule == "replaced" and sender.lower() != username.lower():

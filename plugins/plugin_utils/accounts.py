@@ -51,6 +51,23 @@ def read_accounts(
     return accounts
 
 
+def read_second_way(verdict: Verdict, settings: Mapping[str, Any], accounts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The account that delivers while the default one's provider is away, and after how many minutes; mostly none."""
+    given = settings.get("second_way") or {}
+    name, minutes = given.get("account"), str(given.get("after_minutes", 15))
+    names = [account["id"] for account in accounts]
+    if given.keys() - {"account", "after_minutes"} or (given and name not in names):
+        verdict.fault(
+            "second_way",
+            "names no account of smarthost_accounts.",
+            f"Write account: and one of {', '.join(names) or 'them'}.",
+        )
+    if not re.fullmatch("[0-9]{1,4}", minutes) or not 1 <= int(minutes) <= 1440:
+        verdict.fault("second_way", f"{minutes} is no sensible time.", "after_minutes goes from 1 to 1440.")
+        return {}
+    return {"account": name, "minutes": int(minutes)} if given else {}
+
+
 def _read(
     verdict: Verdict, given: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.module_utils._program import tokens
 from ansible_collections.homelab.mail.plugins.plugin_utils import networks, senders
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import read_account, read_password, read_username
-from ansible_collections.homelab.mail.plugins.plugin_utils.accounts import check_senders, read_accounts
+from ansible_collections.homelab.mail.plugins.plugin_utils.accounts import check_senders, read_accounts, read_second_way
 from ansible_collections.homelab.mail.plugins.plugin_utils.local import (
     check_mailbox,
     read_aliases,
@@ -62,7 +62,7 @@ _PROMISED = {
 
 # With these, mail is lost or waits, and nothing says so.
 _REFUSED = {
-    "defer_transports": "keeps mail waiting until somebody sends it by hand",
+    "defer_transports": "keeps mail waiting until it is sent by hand",
     "syslog_name": "gives Postfix another name in the log, so smarthost status would not see what becomes of mail",
 }
 # Mail to their domains stays on the host.
@@ -120,6 +120,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     check_mailbox(verdict, settings, account, providers)
     account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
     check_senders(verdict, accounts)
+    verdict.plan["second_way"] = read_second_way(verdict, settings, accounts[1:])
     # texthash is read as text; the other types have to be compiled. All other tables are patterns.
     logins = [f"sasl_passwd-{one['id']}".rstrip("-") for one in accounts]
     verdict.plan["compiled"] = (
@@ -177,6 +178,8 @@ def _for_host(plan: dict[str, Any]) -> None:
         "name": first.get("name"),
         "recipients": sorted({address.lower() for address in recipients}),
     }
+    if plan["second_way"]:
+        plan["settings"]["second_way"] = plan["second_way"]
     if others:
         plan["settings"]["accounts"] = [
             {

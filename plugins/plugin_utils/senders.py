@@ -104,10 +104,10 @@ def generic(account: Mapping[str, Any]) -> list[list[str]]:
 
 
 def relay(accounts: Iterable[Mapping[str, Any]]) -> list[list[str]]:
-    """The lines of the table that says through which account a sender's mail leaves; DUNNO: the default one."""
+    """The lines of the table that says through which account a sender's mail leaves, empty for the default one."""
     lines = []
     for account in accounts:
-        way = f"{account['service']}:{account['nexthop']}" if account["id"] else "DUNNO"
+        way = f"{account['service']}:{account['nexthop']}" if account["id"] else ""
         given = [*account["senders"], *account["generic"]]
         lines += [(_precedence(sender), False, _key(sender), way) for sender in given]
         # What several accounts own without a word belongs to the first.

@@ -22,7 +22,7 @@ def read_provider(
     if not name:
         verdict.fault(
             "provider",
-            "is not set, so there is nobody to send through.",
+            "is not set, so there is no provider to send through.",
             f"Name your mail provider: {', '.join(providers)}.",
         )
         return None

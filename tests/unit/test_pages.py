@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.homelab.mail.plugins.module_utils._program import health, smarthost
 from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 
 from tests import rendering
@@ -62,7 +63,8 @@ def faults(block: str) -> list[str]:
 
 def filled(block: str) -> str:
     """The block as a reader makes it their own."""
-    own = re.sub(r"YOUR-LOGIN@", "8a1b2c001@", block).replace("your.domain", "bobs.org")
+    own = re.sub(r"\{\{ vault_.*? \}\}", "k3j5h6g7f8d9s0a1", block).replace("YOUR-LOGIN@", "8a1b2c001@")
+    own = own.replace("your.domain", "bobs.org")
     own = re.sub(r"\b(you@)?(example\.(com|org)|isp\.example)\b", lambda found: f"{found[1] or ''}bobs.org", own)
     return re.sub(r"\b(YOU|you)([@#+])", r"bob\2", own)
 
@@ -94,3 +96,18 @@ def test_a_command_of_a_guide_is_one_of_the_readme_or_of_the_program(page: str) 
     known = PAGES["README.md"]
     for block in re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
         assert [line for line in block.splitlines() if line.partition(" you@")[0] not in known] == []
+
+
+def test_the_readme_shows_what_smarthost_status_says() -> None:
+    said = "server smtp.fastmail.com[103.168.172.45] said: 535 5.7.0 Incorrect username, password or access token"
+    reason = f"SASL authentication failed; {said}"
+    sent = {"time": 1, "to": "you@example.com", "said": "250 2.0.0 Ok: queued as A28603422D1"}
+    waiting = [{"messages": 2, "reason": reason, **health.explained(reason, "fastmail")}]
+    state = {
+        "host": "nas.lan", "provider": "Fastmail", "relayhost": "[smtp.fastmail.com]:465", "running": True,
+        "listening": ["127.0.0.1", "::1"], "queue": {"messages": 2, "oldest_seconds": 750, "reasons": waiting},
+        "last_delivery": sent, "last_failure": None, "healthy": False, "problems": [],
+    }  # fmt: skip
+    [shown] = re.findall(r"^\$ smarthost status\n(.*?)^```", PAGES["README.md"], re.DOTALL | re.MULTILINE)
+    # Wrapped as a terminal does.
+    assert shown.split() == smarthost.show(state, 5401).split()

@@ -410,6 +410,10 @@ systemctl restart dovecot
         settings = f"smtpd_client_connection_count_limit={most} smtpd_client_auth_rate_limit={logins}"
         self._shell(f"postconf -e {settings}\n{_AGE}postfix reload\n" + AWAIT_SILENCE)
 
+    def close(self, service: str) -> None:
+        """Refuse connections to a port, `submission` or `submissions`, until the next reset()."""
+        self._shell(f"postconf -M# {service}/inet\n{_AGE}postfix reload\n" + AWAIT_SILENCE)
+
     def pace(self, mails: int, seconds: int) -> None:
         """Refuse, for now, more mails than these in so many seconds, until the next reset()."""
         settings = f"smtpd_client_message_rate_limit={mails} anvil_rate_time_unit={seconds}s"

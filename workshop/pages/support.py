@@ -40,7 +40,7 @@ _MEANING = """
   role and no copy of the password on the host.
 - **emulated**: a Debian that looks like a Mac to Ansible, launchd's plists and Postfix. What of it is not real stands
   in [workshop/lab/mac](../workshop/lab/mac/__init__.py); it is no proof of a Mac.
-- **by hand**: nobody starts services there, as the role warns; after `postfix start` mail arrives.
+- **by hand**: nothing starts services there, as the role warns; after `postfix start` mail arrives.
 
 ## Not run
 

@@ -106,6 +106,32 @@ def test_an_exim_that_serves_others_is_not_taken_over_unless_one_says_so(
     assert Mail(host).arrived(provider)
 
 
+def test_exim_is_given_back_or_absent_refused_before_anything_changes(
+    bare: tuple[Host, str], provider: Provider
+) -> None:
+    host, inventory = bare
+    host.run_expect([0], f"{APT} exim4-daemon-light bsd-mailx")
+    settings = "find /etc/aliases /etc/exim4 -printf '%p %U %m\\n' -type f -exec cat {} +"
+    before = host.check_output(settings)
+    assert changed(run(inventory, limit="fresh"), "fresh") == 2
+    assert not host.package("exim4-daemon-light").is_installed
+    away = "/etc/apt/apt.conf.d/zz-away"
+    host.run_expect([0], f"""apt-get clean; echo 'Acquire::http::Proxy "http://127.0.0.1:9";' >{away}""")
+    main_cf = host.file(MAIN_CF).content_string
+    told = run(inventory, limit="fresh", smarthost_state="absent")
+    assert told.returncode != 0
+    assert "Nothing was changed: exim4-" in said(told) and "cannot be installed again: E: " in said(told)
+    assert host.file(MAIN_CF).content_string == main_cf
+    assert Mail(host).arrived(provider)
+    host.run_expect([0], f"rm {away}")
+    assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 1
+    assert host.check_output(settings) == before
+    assert host.package("bsd-mailx").is_installed and not host.file("/usr/sbin/postconf").exists
+    assert host.service("exim4").is_running
+    assert "exim4" in host.check_output("readlink -f /usr/sbin/sendmail")
+    assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 0
+
+
 GUIDE = """\
 myhostname = mail.casey.test
 mydomain = casey.test

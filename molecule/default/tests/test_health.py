@@ -17,6 +17,10 @@ from workshop.lab.provider import Provider
 CONTAINER = f"{LAB}-{NAME}"
 COPY = "/var/spool/postfix/etc/resolv.conf"
 RETRY = "smarthost-retry.service"
+# A timer that was stopped would be a fault.
+LATER = "/run/systemd/system/smarthost-retry.timer.d"
+IN_AN_HOUR = "[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec=1h\n"
+RELOAD = "systemctl daemon-reload && systemctl restart smarthost-retry.timer"
 # How long Postfix may take to begin with what it was told to try.
 BEGIN_SECONDS = 11
 
@@ -27,9 +31,10 @@ def host(usual: Change) -> Iterator[Host]:
     host = testinfra.get_host(f"podman://{CONTAINER}")
     assert host.check_output("postqueue -j") == ""
     forget_the_log(host)
-    host.run_expect([0], "systemctl stop smarthost-retry.timer && rm -f /var/lib/smarthost/retry.json")
+    exec(CONTAINER, "sh", "-euc", f"mkdir -p {LATER}; cat >{LATER}/later.conf", input=IN_AN_HOUR)
+    host.run_expect([0], f"{RELOAD} && rm -f /var/lib/smarthost/retry.json")
     yield host
-    host.run_expect([0], "postsuper -d ALL; systemctl start smarthost-retry.timer; systemctl restart postfix")
+    host.run_expect([0], f"postsuper -d ALL; rm -r {LATER}; {RELOAD}; systemctl restart postfix")
     host.run_expect([0], "touch /etc/postfix/smarthost/unfinished")
     assert "failed" not in usual.make()
     forget_the_log(host)

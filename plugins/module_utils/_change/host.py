@@ -131,7 +131,8 @@ class Host:
         tables = os.path.join(self.folder, slot) if slot else ""
         folders = [self.folder, self.original, *([tables] if slot else [])]
         beside = [os.path.join(folder, name) for folder in folders for name in self.names(folder)]
-        read = {self.main_cf, *(path for path in beside if tables and os.path.dirname(path) == tables)}
+        unread = self.table(slot, configuration.SECOND_WAY)
+        read = {self.main_cf, *(path for path in beside if tables and os.path.dirname(path) == tables)} - {unread}
         paths = [self.main_cf, self.folder, *beside]
         return self._sealed(key, paths, lambda path: self._content(path) if path in read else None)
 
@@ -210,7 +211,11 @@ class Host:
 
     def running(self) -> bool:
         """Whether the master daemon of this configuration runs, and not only until somebody logs out."""
-        return self.installed and self.command("postfix", "status")[0] == 0 and self.manager.holds()
+        return self.started() and self.manager.holds()
+
+    def started(self) -> bool:
+        """Whether it runs at all, whoever has started it."""
+        return self.installed and self.command("postfix", "status")[0] == 0
 
     def master(self, main_cf: str | None = None) -> str:
         """Process number of the master daemon; empty where none has written it down, or it has ended."""

@@ -57,7 +57,7 @@ class Original:
         if noted:
             files.write(os.path.join(self._new, os.path.basename(packages.path)), noted, 0o600)
         found = {
-            "running": plan.found.running,
+            "running": plan.found.running or (self.host.manager.starts_what_is_enabled and self.host.started()),
             "enabled": self.host.manager.enabled() and not plan.fresh,
             "mode": os.stat(self.host.main_cf).st_mode & 0o7777,
             "password_tables": [],
@@ -204,6 +204,9 @@ def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
             f"{waits} mails wait in the queue, and the configuration from before may not be able to send them. "
             "See mailq for why they wait, or set smarthost_abandon_queue: true to leave them there."
         )
+    obstacle = packages.obstacle(record)
+    if obstacle:
+        raise Refused(obstacle)
     actions, diff = [], []
     if found:
         actions.append("gave back the configuration from before")
@@ -235,7 +238,7 @@ def _put_back(host: Host, original: Original, found: dict[str, Any], record: dic
         installation.remove()
         try:
             if found and host.installed:
-                _run_as_before(host, found["running"])
+                _run_as_before(host, found)
         finally:
             for sentence in Packages(host).give_back(record).values() if record else []:
                 host.module.warn(sentence)
@@ -245,11 +248,13 @@ def _put_back(host: Host, original: Original, found: dict[str, Any], record: dic
             files.remove(host.folder)
 
 
-def _run_as_before(host: Host, running: bool) -> None:
+def _run_as_before(host: Host, found: dict[str, Any]) -> None:
     try:
-        if running:
+        if not found["running"]:
+            host.manager.stop()
+        elif found["enabled"] or not host.manager.starts_what_is_enabled:
             daemon.start(host)
         else:
-            host.manager.stop()
+            host.command("postfix", "start")
     except Refused as reason:
         raise Failed(f"The host has its configuration from before again, but {reason}") from reason

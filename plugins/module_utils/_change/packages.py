@@ -106,7 +106,7 @@ class Packages:
         ours = configuration.slot_in_use(main_cf, self.host.directory) or configuration.serves_nobody(main_cf)
         earlier = self.record() if ours else {}
         record = {
-            **{name: family.get(name, []) for name in ("install", "remove", "leaves")},
+            **{name: family.get(name, []) for name in ("install", "remove", "leaves", "simulate", "fetch")},
             "installed": [*dict.fromkeys([*earlier.get("installed", []), *wanted.values()])],
             "ca": wanted.get("ca", earlier.get("ca", "")),
             "removed": [*dict.fromkeys([*earlier.get("removed", []), *going])],
@@ -141,6 +141,22 @@ class Packages:
         with suppress(OSError):
             os.rmdir(self.host.folder)
         return " ".join(stay.values()) or "The packages are as they were before."
+
+    def obstacle(self, record: Mapping[str, Any]) -> str:
+        """Why what made room cannot come back; empty where nothing is seen against it."""
+        if not record.get("removed") or not record.get("fetch"):
+            return ""
+        fetch = [*record["install"], *record["fetch"]]
+        command = record["simulate"] if self.host.module.check_mode else fetch
+        code, out, err = self.host.command(*command, *record["removed"])
+        if code == 0:
+            return ""
+        names = ", ".join(record["removed"])
+        return (
+            f"{names} made room for Postfix and cannot be installed again: {_words(out, err)} "
+            "Run apt-get update and see what it says. If a package is there no more, take its name out of "
+            f'"removed" in {self.path}.'
+        )
 
     def give_back(self, record: Mapping[str, Any]) -> dict[str, str]:
         """The packages as they were; those of the role that stay, with the reason."""

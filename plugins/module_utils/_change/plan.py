@@ -270,7 +270,7 @@ def _diff(want: Wanted, seen: Seen, in_place: str, old: str | None) -> list[dict
         shown.append(_texts(f"{seen.directory}/main.cf", *map(configuration.hide_logins, (seen.main_cf, in_place))))
     for name, text in want.texts.items():
         before = seen.texts.get(name, "")
-        if before != text:
+        if before != text and name != configuration.SECOND_WAY:
             pair = (before, text)
             if name.startswith(configuration.LOGINS):
                 pair = configuration.hide_passwords(before, text)

@@ -160,6 +160,11 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
         said = "; ".join(f"{address} port 25: {answer}" for address, answer in found["port_25"].items())
         wrong.append(f"Postfix does not answer ({said}). {START_IT}")
     wrong += found["idle"]
+    if found.get("second_way"):
+        away, name = found["time"] - found["second_way"]["since"], found["second_way"]["account"]
+        wrong.append(
+            f"The provider has not been reached for {system.span(away)}. Mail leaves through {name} meanwhile."
+        )
     wrong += _not_handed_in(found["not_handed_in"], found["time"])
     queue = found["queue"]
     if queue["oldest_seconds"] > stuck_seconds:

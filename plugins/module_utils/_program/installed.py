@@ -24,7 +24,8 @@ MODULES = (
         f"{PROGRAM}.{name}"
         for name in (
             "accounts", "chroot", "diagnosis", "events", "files", "health", "launchd", "login", "managers", "oauth",
-            "proxy", "queued", "replies", "retry", "services", "smarthost", "system", "systemd", "tokens", "watch",
+            "proxy", "queued", "replies", "retry", "second_way", "services", "smarthost", "system", "systemd",
+            "tokens", "watch",
         )
     ),
 )  # fmt: skip

@@ -1256,7 +1256,7 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'cause': 'Amazon SES refused an address that is not a verified identity in this region: the sender, or, while the '
               'account is in the sandbox, a recipient.',
      'remedy': 'The end of the reply names the address. Verify it or its domain in the region of smarthost_region, or '
-               'set smarthost_from to one that is; to write to anybody, ask AWS to take the account out of the '
+               'set smarthost_from to one that is; to write to all addresses, ask AWS to take the account out of the '
                'sandbox.',
      'link': 'https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html',
      'providers': ('ses',),
@@ -1412,7 +1412,7 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'says': ('certificate verification failed for … not yet valid', 'certificate is not yet valid')},
     {'key': 'certificate-other-name',
      'kind': 'certificate',
-     'cause': "The server's certificate is made out to another name than smarthost_host. That may be an alias, an IP "
+     'cause': "The server's certificate was issued for another name than smarthost_host. That may be an alias, an IP "
               "address or an old name of the server, or not the provider's server at all.",
      'remedy': "Set smarthost_host to the name in the provider's instructions, or leave it to the preset. If it is "
                'that name already, something intercepts the connection: ask who runs the network.',
@@ -1432,8 +1432,8 @@ REPLIES: tuple[dict[str, Any], ...] = (
               'certificate verify')},
     {'key': 'tls-untrusted',
      'kind': 'certificate',
-     'cause': 'This is information and no failure: the connection was encrypted, but nobody checked that the server is '
-              'the right one.',
+     'cause': 'This is information and no failure: the connection was encrypted, but it was not checked that the '
+              'server is the right one.',
      'remedy': "Set smarthost_tls_security_level to secure, so that only the provider's server gets the password.",
      'says': ('Untrusted TLS connection established to',)},
     {'key': 'starttls-required',

@@ -88,6 +88,12 @@ def look(account: Mapping[str, Any], manager: services.ServiceManager, reached: 
     return "The provider can be reached again: what waited for it is being sent."
 
 
+def waits(host: str) -> bool:
+    """Whether mail waits because this host could not be reached."""
+    postqueue = shutil.which("postqueue", path=system.PATH)
+    return postqueue is not None and any(_waiting(postqueue, host, enough=1).values())
+
+
 def _waiting(postqueue: str, host: str, enough: int) -> dict[str, str | None]:
     """The queue as `decide` takes it; not much more than what is enough of it."""
     found: dict[str, str | None] = {}

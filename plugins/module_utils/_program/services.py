@@ -113,6 +113,8 @@ class ServiceManager:
     note = ""
     #: Whether it runs the jobs itself; otherwise cron does, which is not the role's to start.
     times_jobs = False
+    #: Whether it starts Postfix by being told to do so at boot. Else it may run by its hand and not at boot.
+    starts_what_is_enabled = False
 
     def __init__(self, run: Run, named_log: str | None = None) -> None:
         self.run = run

@@ -21,10 +21,12 @@ from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._program import (
     accounts,
     events,
+    files,
     health,
     managers,
     queued,
     retry,
+    second_way,
     services,
     system,
 )
@@ -67,6 +69,8 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     for one in ({"id": "", "relayhost": result["relayhost"]}, *others) if waits else ():
         said = retry.unreached(retry.remembered(retry.state(one["id"])), accounts.host_of(one["relayhost"]))
         result["unreached"] = " ".join(filter(None, [result["unreached"], said]))
+    away = retry.remembered(second_way.STATE) if "second_way" in ours else {}
+    result["second_way"] = {**ours["second_way"], "since": away["since"]} if away.get("on") else None
     result["problems"] = health.faults(result)
     result["healthy"] = not result["problems"]
     hidden: dict[str, Any] = accounts.hide(result, accounts.passwords() if secrets is None else secrets)
@@ -336,10 +340,19 @@ def _retry(_given: argparse.Namespace) -> int:
         print("Only root may read the whole queue. Run: sudo smarthost retry", file=sys.stderr)
         return 2
     manager = managers.manager(system.settings().get("service_manager", ""), system.run)
+    found, way = accounts.in_place(), system.settings().get("second_way")
     # A server that several accounts have is asked once.
-    for account in {account["host"]: account for account in reversed(accounts.in_place())}.values():
-        if account["host"] and (said := retry.look(account, manager, functools.partial(login.answers, account))):
-            print(said)
+    for account in {account["host"]: account for account in reversed(found)}.values():
+        reached = functools.cache(functools.partial(login.answers, account))
+        said = [retry.look(account, manager, reached)] if account["host"] else []
+        if way and account["host"] and not account["id"]:
+            other = next(accounts.nexthop(one) for one in found if one["id"] == way["account"])
+            memory = retry.remembered(second_way.STATE)
+            said.append(second_way.look(way, other, memory, retry.waits(account["host"]), reached, time.time()))
+        for sentence in filter(None, said):
+            print(sentence)
+    if not way:
+        files.remove(second_way.STATE)
     return 0
 
 

@@ -41,12 +41,16 @@ def main_cf() -> str:
         return file.read()
 
 
+def table(name: str) -> str:
+    """The path of a table in use."""
+    slot = configuration.slot_in_use(main_cf(), configuration.CONFIG_DIRECTORY)
+    return os.path.join(configuration.CONFIG_DIRECTORY, configuration.FOLDER, str(slot), name)
+
+
 def settings(name: str = SETTINGS) -> dict[str, Any]:
     """What the role told this host about itself: provider, its name, sender, service manager."""
     try:
-        slot = configuration.slot_in_use(main_cf(), configuration.CONFIG_DIRECTORY)
-        path = os.path.join(configuration.CONFIG_DIRECTORY, configuration.FOLDER, str(slot), name)
-        with open(path, encoding="utf-8") as file:
+        with open(table(name), encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
     except (FileNotFoundError, ValueError):
         # Damaged by hand is as good as not there; the next run puts it right.

@@ -41,6 +41,7 @@ class Systemd(services.ServiceManager):
             # One of the two: mails lie in folders whose names are a letter each, or, where somebody wants that, do not.
             limits += f"ConditionPathExistsGlob=|{job.queue}/deferred/*/*\n"
             limits += f"ConditionPathExistsGlob=|{job.queue}/deferred/??????*\n"
+            limits += f"ConditionPathExists=|{services.STATE}/second_way.json\n"
         return {
             f"{unit}.service": f"# Managed by Ansible.\n[Unit]\nDescription={job.description}\n{limits}\n"
             # Not a word in the log for each time that it was started, but what it says itself.

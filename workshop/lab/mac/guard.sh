@@ -12,7 +12,7 @@ level=$(/usr/libexec/stand-in/postconf -c "$folder" -h compatibility_level 2>/de
 case $level in
 *[!0-9]*)
     text="bad numerical configuration: compatibility_level = $level"
-    echo "$0: fatal: $text" >&2
+    [ ! -t 2 ] || echo "$0: fatal: $text" >&2
     postlog -p fatal -t "postfix/$name" "$text" 2>/dev/null
     exit 1
     ;;

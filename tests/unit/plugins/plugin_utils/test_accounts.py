@@ -45,16 +45,16 @@ def files(*accounts: dict[str, Any], **given: Any) -> dict[str, str]:
     ("sender", "way", "shown"),
     [
         ("root@nas.lan", None, "bob@fastmail.com"),
-        ("bob@fastmail.com", "DUNNO", "bob@fastmail.com"),
+        ("bob@fastmail.com", None, "bob@fastmail.com"),
         ("alerts@family.test", ICLOUD, "alerts@family.test"),
         ("ALERTS@family.test", ICLOUD, "alerts@family.test"),
         ("sasha@icloud.com", ICLOUD, "sasha@icloud.com"),
         ("any.one@kids.test", ICLOUD, "any.one@kids.test"),
         ("backup@nas.lan", ICLOUD, "sasha@icloud.com"),
         ("zoe@3f2a1b9c", ICLOUD, "zoe@family.test"),
-        ("nut@nas.lan", "DUNNO", "nut@kids.test"),
+        ("nut@nas.lan", None, "nut@kids.test"),
         # The default account's own address, although the domain is another's.
-        ("nut@kids.test", "DUNNO", "nut@kids.test"),
+        ("nut@kids.test", None, "nut@kids.test"),
         ("eve@fastmail.com", "smarthost-shop:[smtp.fastmail.com]:587", "eve@fastmail.com"),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_sender_leaves_through_its_account_as_an_address_of_it(sender: str, wa
     # Whatever waits is private, so that it also leaves when its account is no more.
     assert addresses.is_private_domain(addresses.domain_of(waits))
     assert look_up(tables["relay"], waits) == way
-    name = "" if way in (None, "DUNNO") else "-" + str(way).partition(":")[0].removeprefix("smarthost-")
+    name = "" if way is None else "-" + str(way).partition(":")[0].removeprefix("smarthost-")
     assert str(look_up(tables["generic" + name], waits)).lower() == shown
     assert str(look_up(tables["generic"], waits)).endswith(("bob@fastmail.com", "nut@kids.test"))
 
@@ -206,3 +206,23 @@ def test_what_is_no_list_is_refused(given: Any) -> None:
 def test_who_may_be_written_to_must_have_the_senders_of_all_accounts() -> None:
     (said,) = faults(FAMILY, allowed_recipients=["bob@fastmail.com"])
     assert "Add sasha@icloud.com, zoe@family.test, alerts@family.test, @kids.test." in said
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"account": "famly"}, "names no account of smarthost_accounts. Write account: and one of family."),
+        ({"acount": "family"}, "names no account of smarthost_accounts."),
+        ({"account": "family", "after_minutes": 0}, "0 is no sensible time."),
+        ({"account": "family", "after_minutes": "soon"}, "soon is no sensible time."),
+    ],
+)
+def test_a_second_way_is_one_of_the_accounts(given: dict[str, Any], fault: str) -> None:
+    (said,) = faults(FAMILY, second_way=given)
+    assert said.startswith(f"smarthost_second_way: {fault}")
+
+
+def test_the_second_way_is_the_last_table_of_those_who_have_one() -> None:
+    assert "second_way" not in files(FAMILY)["main.cf"]
+    main_cf = files(FAMILY, second_way={"account": "family"})["main.cf"]
+    assert "transport_maps = regexp:@slot@/relay, regexp:@slot@/second_way\n" in main_cf
