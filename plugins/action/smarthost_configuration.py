@@ -17,7 +17,7 @@ class ActionModule(readable.Action):
         if "templates" in arguments:
             texts = templates.render(arguments.pop("templates"), lambda name: self._templar.template(task_vars[name]))
             arguments.update(main_cf=texts.pop("main.cf"), sasl_passwd=texts.pop("sasl_passwd"))
-            further = [name for name in texts if name.startswith(configuration.LOGINS)]
+            further = [name for name in texts if configuration.mode_of(name) == 0o600]
             arguments["passwords"] = {name: texts.pop(name) for name in further}
             # All without secrets.
             arguments["tables"] = {**texts, **arguments["tables"]}

@@ -30,7 +30,7 @@ FAMILIES = {path.stem: _load(path) for path in sorted((ROLE / "families").glob("
 
 def _is_secret(name: str) -> bool:
     """Whether a password may be in a variable."""
-    return "_password" in name or name == f"{PREFIX}accounts"
+    return "_password" in name or "_secret" in name or name == f"{PREFIX}accounts"
 
 
 def _plain(value: Any) -> Any:

@@ -24,6 +24,8 @@ SLOTS = ("a", "b")
 LOGINS = "sasl_passwd"
 # Whom `smarthost watch` tells; whoever knows the addresses in it can write there.
 WATCH = "watch.json"
+# What accounts log in with by OAuth 2; it belongs to the user of the proxy.
+OAUTH = "oauth.json"
 # Map types that `postmap` compiles -> what it adds to the name of the text.
 COMPILED = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
 
@@ -177,7 +179,7 @@ def map_type(main_cf: str, path: str) -> str:
 
 def mode_of(name: str) -> int:
     """The mode of a table."""
-    return 0o600 if name == WATCH or name.startswith(LOGINS) else 0o644
+    return 0o600 if name in (WATCH, OAUTH) or name.startswith(LOGINS) else 0o644
 
 
 def texts(

@@ -83,6 +83,10 @@ version:
   returned: always
   type: str
   sample: 3.7.11
+user:
+  description: Whether there is the user that logs in by OAuth 2.
+  returned: always
+  type: bool
 seen:
   description:
     - What M(homelab.mail.smarthost_configuration) is compared with. Empty where Postfix is not installed.

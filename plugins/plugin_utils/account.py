@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.module_utils._program import tokens
+from ansible_collections.homelab.mail.plugins.plugin_utils.consent import read_oauth
 from ansible_collections.homelab.mail.plugins.plugin_utils.networks import is_inside
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_host, read_port
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import (
@@ -28,14 +30,17 @@ def read_account(
     host = read_host(verdict, settings, provider)
     port, tls = read_port(verdict, settings, provider, host)
     auth = text(settings, "auth") or provider.get("auth", "password")
-    username = password = ""
+    username, password, oauth = "", "", {}
     if auth == "none":
         _check_no_login(verdict, settings)
     else:
-        if auth != "password" and clean(auth):
-            verdict.fault("auth", f"{auth!r} is not one of its values.", "Write password or none.")
+        if auth not in ("password", "oauth") and clean(auth):
+            verdict.fault("auth", f"{auth!r} is not one of its values.", "Write password, oauth or none.")
         username = read_username(verdict, settings, provider, providers)
-        password = read_password(verdict, settings, provider)
+        if auth == "oauth":
+            oauth = read_oauth(verdict, settings, provider, providers)
+        else:
+            password = read_password(verdict, settings, provider)
     if tls == "none":
         _check_plain(verdict, auth, host)
     # One's own relay makes senders its account's; any other wants to know who writes.
@@ -51,6 +56,9 @@ def read_account(
         "tls": tls,
         "username": username,
         "password": password,
+        "oauth": oauth,
+        # Where Postfix sends what it has for this account.
+        "nexthop": tokens.PROXY if oauth else f"[{host}]:{port}",
         "from": sender,
         # A mailbox provider's login may also be sent as.
         "login": username if provider.get("from") in ("owned", "login") else "",

@@ -14,8 +14,8 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.local import read_gen
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_provider
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import PREFIX, Verdict, check_controls, clean
 
-_TEXTS = ("provider", "region", "host", "port", "tls", "auth", "username", "from")
-KEYS = ("name", "senders", *_TEXTS, "password", "generic")
+_TEXTS = ("provider", "region", "host", "port", "tls", "auth", "username", "from", "oauth_tenant", "oauth_client_id")
+KEYS = ("name", "senders", *_TEXTS, "password", "oauth_client_secret", "generic")
 # In Postfix, $name ends where neither a letter nor a digit nor _ follows; some file systems see no capital letters.
 _NAME = re.compile("[a-z][a-z0-9_]{0,29}")
 
@@ -90,8 +90,8 @@ def _read(
     provider = read_provider(verdict, settings, providers)
     if not provider:
         return None
-    verdict.warnings += provider.get("warnings", [])
     account = read_account(verdict, settings, provider, providers)
+    verdict.warnings += [] if account["oauth"] else provider.get("warnings", [])
     account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
     account["senders"] = list(dict.fromkeys(str(sender).lower() for sender in settings.get("senders") or []))
     for sender in filter(clean, account["senders"]):

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.module_utils._program import tokens
 from ansible_collections.homelab.mail.plugins.plugin_utils import networks, senders
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import read_account, read_password, read_username
 from ansible_collections.homelab.mail.plugins.plugin_utils.accounts import check_senders, read_accounts, read_second_way
@@ -98,13 +99,14 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     provider = read_provider(verdict, settings, providers)
     if provider:
         account = read_account(verdict, settings, provider, providers)
-        verdict.warnings += provider.get("warnings", [])
+        verdict.warnings += [] if account["oauth"] else provider.get("warnings", [])
     else:
         # What any provider needs is not worth a second run.
         provider = {"name": "your provider"}
         if text(settings, "auth") != "none":
             read_username(verdict, settings, provider, providers)
-            read_password(verdict, settings, provider)
+            if text(settings, "auth") != "oauth":
+                read_password(verdict, settings, provider)
         account = {"id": "", "service": "smtp", "from": "", "username": "", "tls": "", "login": "", "senders": []}
     accounts = verdict.plan["accounts"] = [account, *read_accounts(verdict, settings, providers)]
     verdict.plan["inbox"] = read_inbox(verdict, settings, provider, account)
@@ -125,6 +127,8 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
         dict.fromkeys(logins, map_type) if (map_type := text(settings, "map_type")) not in ("", "texthash") else {}
     )
     verdict.plan["services"] = {f"{one['service']}/unix": "" for one in accounts[1:]}
+    if any(one.get("oauth") for one in accounts):
+        verdict.plan["services"][tokens.SERVICE] = tokens.LINE
     for one in accounts:
         one["tls_security_level"] = "none" if one["tls"] == "none" else text(settings, "tls_security_level")
         one["lines"] = senders.generic(one)
@@ -143,9 +147,10 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     _for_host(verdict.plan)
     _check_ca_file(verdict, settings)
     if account["tls_security_level"] == "encrypt":
+        given = "token" if account.get("oauth") else "password" if account["username"] else "mail"
         verdict.warnings.append(
             "smarthost_tls_security_level is encrypt: whoever answers for the relay's name gets "
-            f"the {'password' if account['username'] else 'mail'}. With secure, only the relay does."
+            f"the {given}. With secure, only the relay does."
         )
     return verdict
 
@@ -159,6 +164,7 @@ def _for_host(plan: dict[str, Any]) -> None:
             **{name: account.get(name) for name in ("id", "provider", "host", "port", "tls", "username", "password")},
             "tls_security_level": account["tls_security_level"],
             **({"sender": account["from"]} if account["from"] else {}),
+            **({"oauth": account["oauth"]} if account.get("oauth") else {}),
             # Without a login, only a recipient shows whether the relay takes mail of this host: who gets root's.
             **({"recipient": "" if account["username"] else targets[0]} if account["username"] or targets else {}),
             "required": plan["verify_login"] == "required",

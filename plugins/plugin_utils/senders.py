@@ -113,7 +113,7 @@ def relay(accounts: Iterable[Mapping[str, Any]]) -> list[list[str]]:
     """The lines of the table that says through which account a sender's mail leaves, empty for the default one."""
     lines = []
     for account in accounts:
-        way = f"{account['service']}:[{account['host']}]:{account['port']}" if account["id"] else ""
+        way = f"{account['service']}:{account['nexthop']}" if account["id"] else ""
         given = [*account["senders"], *account["generic"]]
         lines += [(_precedence(sender), False, _key(sender), way) for sender in given]
         # What several accounts own without a word belongs to the first.

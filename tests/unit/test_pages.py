@@ -50,7 +50,7 @@ def faults(block: str) -> list[str]:
     found = []
     for variables in hosts(block):
         given = {name.removeprefix("smarthost_"): value for name, value in variables.items() if "smarthost" in name}
-        login = given.get("auth") != "none" and given.get("provider") != "hub"
+        login = given.get("auth") not in ("none", "oauth") and given.get("provider") != "hub"
         if "provider" not in given:
             given.update(provider="fastmail", username="bob@bobs.org")
         if login:

@@ -13,12 +13,15 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Literal
 
-from . import LabError, certificates, milter
+from . import LabError, certificates, idp, milter
 from .certificates import Kind
 from .host import exec
 
 # The names under which the lab's hosts reach the provider; its certificate has all of them.
-NAMES = ("smtp.fastmail.com", "smtps-proxy.fastmail.com", "smtp.mail.me.com")
+NAMES = (
+    "smtp.fastmail.com", "smtps-proxy.fastmail.com", "smtp.mail.me.com", "smtp.office365.com",
+    "smtp-mail.outlook.com", "login.microsoftonline.com",
+)  # fmt: skip
 ACCOUNT = "casey@fastmail.com"
 PASSWORD = "q7w2e9r4t6y1u8i3"  # opens nothing but this lab
 # Further addresses that the account may send from.
@@ -26,8 +29,10 @@ ALIASES = ("alerts@casey.test",)
 # An account with another provider.
 OTHER_ACCOUNT = "sasha@icloud.com"
 OTHER_PASSWORD = "kqzd-wfrh-xjkm-mvzp"  # opens nothing but this lab
+# One that has tokens in place of a password.
+TOKEN_ACCOUNT = "nas@casey.test"
 _PASSWORDS = {ACCOUNT: PASSWORD, OTHER_ACCOUNT: OTHER_PASSWORD}
-_OWNED = {ACCOUNT: (ACCOUNT, *ALIASES), OTHER_ACCOUNT: (OTHER_ACCOUNT,)}
+_OWNED = {ACCOUNT: (ACCOUNT, *ALIASES), OTHER_ACCOUNT: (OTHER_ACCOUNT,), TOKEN_ACCOUNT: (TOKEN_ACCOUNT,)}
 # More than all the runs and mails of a test need in a minute, and far less than a login for each mail of a burst.
 LOGINS_A_MINUTE = 200
 
@@ -134,6 +139,8 @@ auth_allow_cleartext = yes
 # As Fastmail: another sign may stand for the @ of a login.
 auth_username_translation = "#@/@=@"
 passdb passwd-file {{
+  # Or else who has a token would need a password as well.
+  mechanisms_filter = plain login
   passwd_file_path = {USERS}
 }}
 service auth {{
@@ -184,6 +191,24 @@ ExecStart=/usr/bin/python3 /opt/milter.py
 WantedBy=multi-user.target
 """
 
+# Dovecot asks the identity provider about each token.
+_TOKENS = f"""\
+auth_mechanisms = plain login xoauth2 oauthbearer
+oauth2 {{
+  introspection_mode = post
+  introspection_url = http://127.0.0.1:{idp.INSIDE}/introspect
+  force_introspection = yes
+  username_attribute = username
+  active_attribute = active
+  active_value = true
+}}
+"""
+
+_IDP_UNIT = f"""\
+[Service]
+ExecStart=/usr/bin/python3 /opt/idp.py {TOKEN_ACCOUNT} {CERTIFICATE}
+"""
+
 _FILES = {
     "/etc/postfix/main.cf": _MAIN_CF,
     "/etc/postfix/master.cf": _MASTER_CF,
@@ -191,6 +216,8 @@ _FILES = {
     "/etc/dovecot/dovecot.conf": _DOVECOT_CONF,
     "/opt/milter.py": Path(milter.__file__).read_text(),
     "/etc/systemd/system/milter.service": _UNIT,
+    "/opt/idp.py": Path(idp.__file__).read_text(),
+    "/etc/systemd/system/idp.service": _IDP_UNIT,
 }
 # What the milter goes by at first.
 _RULES: dict[str, Any] = {"owned": _OWNED, "replies": {}, "helo": None, "null_sender": True, "judgement": None}
@@ -340,6 +367,24 @@ systemctl restart dovecot
         """Offer no way to delete a single mail over IMAP, only all that are marked; until the next reset()."""
         text = "protocol imap {\n  imap_capability {\n    UIDPLUS = no\n  }\n}\n"
         self._shell(f"cat >>/etc/dovecot/dovecot.conf <<'END'\n{text}END\ndoveadm reload")
+
+    def take_tokens(self) -> None:
+        """Take tokens of an identity provider that knows of nobody's consent; until the next reset()."""
+        listens = f"until grep -q :{idp.INSIDE:04X}.*0A /proc/net/tcp; do sleep 0.1; done"
+        self._shell(
+            f"cat >>/etc/dovecot/dovecot.conf <<'END'\n{_TOKENS}END\nsystemctl restart idp\n"
+            # A token in one line, as Microsoft takes it.
+            f"postconf -e line_length_limit=12288\n{_AGE}timeout 10 sh -c '{listens}'\ndoveadm reload\n"
+        )
+
+    def identity(self, **wanted: object) -> dict[str, list[str]]:
+        """Change something of the identity provider; what it was asked and what it has given."""
+        asks = (
+            f"import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:{idp.INSIDE}/control', "
+            f"{json.dumps(wanted).encode()!r}).read().decode())"
+        )
+        found: dict[str, list[str]] = json.loads(exec(self.container, "python3", "-c", asks).stdout)
+        return found
 
     def put(self, *texts: str, folder: str = "") -> None:
         """Lay mails into a folder of the mailbox, by the name that IMAP has for it; the inbox without."""

@@ -147,12 +147,12 @@ def readme(before: str) -> str:
         "Services": [],
         "Any other": [],
         "One's own": [],
-        "Not possible": [],
+        "Without a password alone": [],
     }
     for key, preset in provider_files.presets().items():
         link = f"[{key}](docs/providers.md#{key})"
         if "password_refused" in preset:
-            links["Not possible"].append(f"{link}: {preset['password_refused']}")
+            links["Without a password alone"].append(f"{link}: {preset['password_refused']}")
         elif "kind" not in preset and "auth" in preset:
             links["One's own"].append(f"{link}, another host that sends for this one, with `smarthost_host`")
         elif "kind" not in preset:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import master, surroundings, waiting
-from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services, system
+from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services, system, tokens
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -99,6 +99,11 @@ class Host:
         """The path of a table."""
         return os.path.join(self.folder, slot or configuration.SLOTS[0], name)
 
+    def read_login(self, path: str) -> str:
+        """The text of a table as the controller knows it, without the secret of this host."""
+        text, secret = self.read(path), tokens.local_secret()
+        return text.replace(secret, tokens.SECRET) if secret else text
+
     def names(self, folder: str) -> list[str]:
         """What lies in a folder; nothing where there is none."""
         try:
@@ -139,16 +144,21 @@ class Host:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             text = content(path) if stat.S_ISREG(status.st_mode) else None
-            sealed[path] = configuration.seal(key, status.st_mode, status.st_uid, status.st_gid, text)
+            owner = (status.st_uid, status.st_gid)
+            if os.path.basename(path) == configuration.OAUTH:
+                # The controller does not know the numbers of users.
+                owner = (0, 0) if owner == tokens.owner() else (-1, -1)
+            sealed[path] = configuration.seal(key, status.st_mode, *owner, text)
         return sealed
 
     def _content(self, path: str) -> str | None:
         """What a table says; of a compiled one, in no order of its own, and None where it cannot be read."""
         name, suffix = os.path.splitext(path)
         if suffix not in configuration.COMPILED.values():
-            return self.read(path)
+            return self.read_login(path)
         map_type = configuration.map_type(self.read(self.main_cf), name)
         code, out, _err = self.command("postmap", "-s", f"{map_type}:{name}")
+        out = out.replace(tokens.local_secret() or tokens.SECRET, tokens.SECRET)
         return configuration.compiled_text(out) if code == 0 else None
 
     def program(self, key: str) -> dict[str, str]:
@@ -262,6 +272,8 @@ class Host:
         wanted = [services.retry(self.queue(main_cf))]
         if self.watch_minutes:
             wanted.append(services.watch(self.watch_minutes))
+        if tokens.PROXY in main_cf:
+            wanted.append(services.renew())
         return {job: self.manager.schedule(job) for job in wanted}
 
     def job_files(self, main_cf: str) -> dict[str, tuple[str, int]]:
@@ -270,7 +282,7 @@ class Host:
 
     def jobs_left(self, wanted: Iterable[str] = ()) -> list[services.Job]:
         """Those of a run before, but for these names."""
-        ours = {job.name: job for job in (services.retry(QUEUE), services.watch(1))}
+        ours = {job.name: job for job in (services.retry(QUEUE), services.watch(1), services.renew())}
         for name in wanted:
             ours.pop(name)
         return [job for job in ours.values() if any(map(os.path.lexists, self.manager.schedule(job)))]

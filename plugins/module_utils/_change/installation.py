@@ -24,12 +24,15 @@ if TYPE_CHECKING:
         launchd,
         login,
         managers,
+        oauth,
+        proxy,
         queued,
         replies,
         retry,
         smarthost,
         system,
         systemd,
+        tokens,
         watch,
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.module_utils._change import host, surroundings
-from ansible_collections.homelab.mail.plugins.module_utils._program import managers, services, system
+from ansible_collections.homelab.mail.plugins.module_utils._program import managers, services, system, tokens
 
 # From when on a clock is off, and a CA bundle old.
 SKEW_SECONDS = 120
@@ -91,6 +91,7 @@ def look(module: AnsibleModule) -> tuple[host.Host, dict[str, Any]]:
         "earlier_senders": here.earlier_senders(),
         "missing": {what: package["name"] for what, package in packages.items() if not glob.glob(package["file"])},
         "version": here.compiled_in["mail_version"],
+        "user": tokens.owner() is not None,
         "seen": {},
         "advice": advice(here, parameters["now"], ca_file),
     }

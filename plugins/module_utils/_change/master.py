@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._program import tokens
 
 # On these depends who gets the password, and as whom mail leaves.
 _OF_DELIVERY = {
@@ -76,7 +77,9 @@ def names(master_cf: str) -> set[str]:
     """
     there = lines(master_cf)
     smtp = there.get("smtp/unix", "")
-    return {name for name, line in there.items() if not _is_ours(name, line) or line == copy_of(smtp, name)}
+    return {
+        name for name, line in there.items() if not _is_ours(name, line) or line in (copy_of(smtp, name), tokens.LINE)
+    }
 
 
 def lines(master_cf: str) -> dict[str, str]:
@@ -106,16 +109,18 @@ def account(name: str) -> str:
 
 
 def _is_ours(name: str, line: str) -> bool:
-    """Whether this is a service of a further account, and not another's of such a name.
+    """Whether this is a service of a further account or that of the proxy, and not another's of such a name.
 
     >>> _is_ours("smarthost-x/unix", copy_of("", "smarthost-x/unix")), _is_ours("smarthost-x/unix", "x unix smtp")
     (True, False)
     """
+    if name == tokens.SERVICE:
+        return tokens.LINE.partition(" argv=")[2] in line
     return bool(account(name)) and f"relayhost=${configuration.parameter(account(name), 'relayhost')}" in line
 
 
 def copies(master_cf: str) -> list[str]:
-    """The services of further accounts that a master.cf has."""
+    """The services of accounts that a master.cf has."""
     return sorted(name for name, line in lines(master_cf).items() if _is_ours(name, line))
 
 

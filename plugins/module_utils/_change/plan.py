@@ -233,7 +233,7 @@ _UNTENDED = (
 
 def _logs_in_otherwise(want: Wanted, seen: Seen, in_place: str, account: str) -> bool:
     """Whether what is to come logs in to an account otherwise than what is there."""
-    names = [f"{name}-{account}".rstrip("-") for name in configuration.LOGIN_TABLES]
+    names = [*(f"{name}-{account}".rstrip("-") for name in configuration.LOGIN_TABLES), configuration.OAUTH]
     return configuration.changes_login(seen.main_cf, in_place, account) or any(
         seen.texts.get(name, "") != want.texts.get(name, "") for name in names
     )
@@ -274,8 +274,9 @@ def _diff(want: Wanted, seen: Seen, in_place: str, old: str | None) -> list[dict
             pair = (before, text)
             if name.startswith(configuration.LOGINS):
                 pair = configuration.hide_passwords(before, text)
-            elif name == configuration.WATCH:
-                pair = ("(addresses that are not shown)\n" if before else "", "(other addresses that are not shown)\n")
+            elif name in (configuration.WATCH, configuration.OAUTH):
+                what = "addresses" if name == configuration.WATCH else "settings"
+                pair = (f"({what} that are not shown)\n" if before else "", f"(other {what} that are not shown)\n")
             folder = f"{seen.directory}/{configuration.FOLDER}/{old or configuration.SLOTS[0]}"
             shown.append(_texts(f"{folder}/{name}", *pair))
     said = {item["after_header"] for item in shown}
@@ -299,7 +300,7 @@ def look(host: Host, want: Wanted) -> Seen:
     """What a plan for this host goes by."""
     main_cf, master_cf, slot = host.read(host.main_cf), host.master_cf, host.slot()
     wrong = _differences(host, want, slot or configuration.other_slot(slot))
-    names = {*want.texts, configuration.WATCH} if slot else set()
+    names = {*want.texts, configuration.WATCH, configuration.OAUTH} if slot else set()
     fresh = "postfix" in want.installed or configuration.serves_nobody(main_cf)
     asks_postfix = host.installed and bool(main_cf) and not fresh
     own_names = list(want.own_names)
@@ -310,7 +311,7 @@ def look(host: Host, want: Wanted) -> Seen:
         main_cf=main_cf,
         wrong=wrong,
         lacking={path for path in (*wrong, *found.outdated) if not os.path.lexists(path)},
-        texts={name: host.read(host.table(slot, name)) for name in names},
+        texts={name: host.read_login(host.table(slot, name)) for name in names},
         services=master.names(master_cf) if host.installed else (),
         copies=master.copies(master_cf),
         smtp=master.lines(master_cf).get("smtp/unix", ""),

@@ -15,7 +15,7 @@ from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import daemon, errors, installation, waiting
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.original import Original, remove_services, sweep
-from ansible_collections.homelab.mail.plugins.module_utils._program import files, services
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, services, tokens
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
@@ -113,8 +113,13 @@ def _write_tables(host: Host, wanted: Wanted, slot: str) -> None:
     files.remove(folder)
     for path in (host.folder, folder):
         files.own_folder(path, 0o755)
+    if any(tokens.SECRET in text for text in wanted.texts.values()) and not tokens.local_secret(make=True):
+        raise Refused(f"there is no user {tokens.USER} on this host that could log in by OAuth 2.")
     for name, text in wanted.texts.items():
-        files.write(os.path.join(folder, name), text, configuration.mode_of(name))
+        path = os.path.join(folder, name)
+        files.write(path, text.replace(tokens.SECRET, tokens.local_secret()), configuration.mode_of(name))
+        if name == configuration.OAUTH:
+            tokens.give_away(path)
     for name, map_type in wanted.compiled.items():
         code, _out, err = host.command("postmap", f"{map_type}:{os.path.join(folder, name)}")
         if code != 0:
@@ -176,6 +181,8 @@ def _follow_up(host: Host, plan: Plan) -> None:
         # The password from before must not stay on the disk.
         Original(host).move_secrets_away()
         _tidy(host, plan.slot)
+    if tokens.PROXY not in plan.main_cf:
+        files.remove(tokens.FOLDER)
     files.remove(os.path.join(host.folder, configuration.UNFINISHED))
     installation.put(plan.found.outdated)
     if not plan.found.enabled:

@@ -108,7 +108,8 @@ def _rehearse(host: Host, wanted: Wanted, accounts: Sequence[Mapping[str, Any]])
     """
     # Neither the login nor whom to tell of an outage: others may read what is rehearsed with.
     programs = os.path.dirname(host.path("postconf"))
-    levels = {account["id"]: account["tls_security_level"] for account in accounts}
+    # Who has a token goes another way.
+    levels = {account["id"]: account["tls_security_level"] for account in accounts if not account.get("oauth")}
     trial = rehearsal.Trial(wanted.main_cf, wanted.tables, wanted.compiled, host.directory, programs, levels)
     try:
         rehearsed = rehearsal.rehearse(trial)

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._program import system
+from ansible_collections.homelab.mail.plugins.module_utils._program import system, tokens
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
@@ -46,8 +46,12 @@ def in_place() -> list[dict[str, Any]]:
     The password is read where one is root. What keeps it from being read is the account's `error`.
     """
     ours, shared = system.settings(), system.values(*RELAY)
+    oauth = system.settings(configuration.OAUTH) if os.geteuid() == 0 else {}
     found = []
     for account in ({**ours, "id": ""}, *further(ours)):
+        if account["id"] in oauth:
+            found.append({**oauth[account["id"]], "error": ""})
+            continue
         parameters = {**shared, **{name: account[name] for name in _OWN if name in account}}
         username, password, error = login_in_place(parameters) if os.geteuid() == 0 else ("", "", "")
         relay = parameters.get("relayhost", "")
@@ -67,6 +71,11 @@ def in_place() -> list[dict[str, Any]]:
             "error": error,
         })  # fmt: skip
     return found
+
+
+def nexthop(account: dict[str, Any]) -> str:
+    """Where Postfix sends what it has for an account."""
+    return tokens.PROXY if account.get("oauth") else f"[{account['host']}]:{account['port']}"
 
 
 def host_of(relay: str) -> str:

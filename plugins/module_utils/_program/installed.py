@@ -23,8 +23,9 @@ MODULES = (
     *(
         f"{PROGRAM}.{name}"
         for name in (
-            "accounts", "chroot", "diagnosis", "events", "files", "health", "launchd", "login", "managers", "queued",
-            "replies", "retry", "second_way", "services", "smarthost", "system", "systemd", "watch",
+            "accounts", "chroot", "diagnosis", "events", "files", "health", "launchd", "login", "managers", "oauth",
+            "proxy", "queued", "replies", "retry", "second_way", "services", "smarthost", "system", "systemd",
+            "tokens", "watch",
         )
     ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis
+from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, oauth
 
 SECONDS = 20
 
@@ -34,7 +34,7 @@ class Outcome:
     said: str = ""
 
 
-class _Ended(Exception):
+class Ended(Exception):
     """The login ends here."""
 
     def __init__(self, verdict: str, step: str, said: str) -> None:
@@ -49,8 +49,8 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
     and sender; and recipient, who is announced as well where nobody logs in.
     """
     try:
-        session = _connect(account)
-    except _Ended as end:
+        session = connect(account)
+    except Ended as end:
         return end.outcome
     step = "logging in"
     try:
@@ -63,7 +63,7 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
             step = f"writing to {account['recipient']}"
             _announce(session, step, "RCPT TO", account["recipient"])
         session.docmd("RSET")
-    except _Ended as end:
+    except Ended as end:
         return end.outcome
     except (smtplib.SMTPException, OSError):
         return Outcome(UNDECIDED, step, _lost(account))
@@ -75,8 +75,8 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
 def reach(account: Mapping[str, Any]) -> Outcome:
     """Connect, verify and be greeted; then leave without a login."""
     try:
-        _leave(_connect(account))
-    except _Ended as end:
+        _leave(connect(account))
+    except Ended as end:
         return end.outcome
     return Outcome(ACCEPTED)
 
@@ -97,13 +97,13 @@ def _context(account: Mapping[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def _connect(account: Mapping[str, Any]) -> smtplib.SMTP:
-    """A session inside TLS with a server that is the right one."""
+def connect(account: Mapping[str, Any]) -> smtplib.SMTP:
+    """A session inside TLS with a server that is the right one; raises Ended."""
     host, port = account["host"], account["port"]
     try:
         context = _context(account) if account["tls"] != "none" else None
     except OSError as error:
-        raise _Ended(UNDECIDED, f"reading the CA bundle {account['ca_file'] or '(none)'}", _reason(error)) from error
+        raise Ended(UNDECIDED, f"reading the CA bundle {account['ca_file'] or '(none)'}", _reason(error)) from error
     step = f"connecting to {host} port {port}"
     session: smtplib.SMTP | None = None
     try:
@@ -115,22 +115,22 @@ def _connect(account: Mapping[str, Any]) -> smtplib.SMTP:
         if context is None:
             return session
         if not session.has_extn("starttls"):
-            raise _Ended(REFUSED, "asking for TLS", f"TLS is required, but was not offered by host {host}")
+            raise Ended(REFUSED, "asking for TLS", f"TLS is required, but was not offered by host {host}")
         code, said = session.starttls(context=context)
         if code != 220:
-            raise _Ended(_verdict(code), "asking for TLS", _text(code, said))
+            raise Ended(_verdict(code), "asking for TLS", _text(code, said))
         return _greeted(session)
     except ssl.SSLCertVerificationError as error:
-        raise _Ended(REFUSED, f"verifying the certificate of {host}", f"{error.verify_message} ({error})") from error
+        raise Ended(REFUSED, f"verifying the certificate of {host}", f"{error.verify_message} ({error})") from error
     except ssl.SSLError as error:
-        raise _Ended(REFUSED, f"starting TLS with {host} port {port}", str(error)) from error
+        raise Ended(REFUSED, f"starting TLS with {host} port {port}", str(error)) from error
     except smtplib.SMTPResponseException as error:
-        raise _Ended(_verdict(error.smtp_code), step, _text(error.smtp_code, error.smtp_error)) from error
+        raise Ended(_verdict(error.smtp_code), step, _text(error.smtp_code, error.smtp_error)) from error
     except socket.gaierror as error:
-        raise _Ended(UNDECIDED, f"looking up {host}", _reason(error)) from error
+        raise Ended(UNDECIDED, f"looking up {host}", _reason(error)) from error
     except (smtplib.SMTPException, OSError) as error:
         # Before there is a session, the server has not greeted.
-        raise _Ended(UNDECIDED, step, _lost(account) if session else _reason(error)) from error
+        raise Ended(UNDECIDED, step, _lost(account) if session else _reason(error)) from error
 
 
 def _lost(account: Mapping[str, Any]) -> str:
@@ -148,6 +148,11 @@ def _greeted(session: smtplib.SMTP) -> smtplib.SMTP:
 
 
 def _authenticate(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
+    if account.get("oauth"):
+        answer = reply_to_token(session, account)
+        if not answer.startswith("235"):
+            raise Ended(_verdict(int(answer.partition(" ")[0])), "logging in", answer)
+        return
     offered = session.esmtp_features.get("auth", "").upper().split()
     username, password = account["username"].encode(), account["password"].encode()
     if "PLAIN" in offered:
@@ -159,16 +164,45 @@ def _authenticate(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
                 code, said = session.docmd(_base64(answer))
     else:
         # Postfix knows no other that takes a password and that main.cf would let it use.
-        raise _Ended(REFUSED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
+        raise Ended(REFUSED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
     if code != 235:
-        raise _Ended(_verdict(code), "logging in", _text(code, said))
+        raise Ended(_verdict(code), "logging in", _text(code, said))
+
+
+def reply_to_token(session: smtplib.SMTP, account: Mapping[str, Any]) -> str:
+    """What the server answers to an access token; raises Ended where there is none."""
+    offered = session.esmtp_features.get("auth", "").upper().split()
+    if "XOAUTH2" not in offered:
+        raise Ended(REFUSED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
+    token, said = "", ""
+    # One that the server does not like may have ended early.
+    for _attempt in range(2):
+        try:
+            token, before = oauth.access_token(account, refused=token), token
+        except oauth.Ended as error:
+            raise Ended(REFUSED, "logging in", str(error)) from None
+        except oauth.Away as error:
+            if said:
+                break
+            raise Ended(UNDECIDED, "logging in", str(error)) from None
+        if token == before:
+            break
+        shown = f"user={account['username']}\1auth=Bearer {token}\1\1"
+        code, text = session.docmd("AUTH", "XOAUTH2 " + _base64(shown.encode()))
+        if code == 334:
+            # Why not, for programs; the reply for people comes after an empty answer.
+            code, text = session.docmd("")
+        said = _text(code, text).replace(token, "********")
+        if code != 535:
+            break
+    return said
 
 
 def _announce(session: smtplib.SMTP, step: str, command: str, address: str) -> None:
     """Some providers refuse a foreign sender here; others only when they have read the mail."""
     code, said = session.docmd(f"{command}:<{address}>")
     if code not in (250, 251):
-        raise _Ended(_verdict(code), step, _text(code, said))
+        raise Ended(_verdict(code), step, _text(code, said))
 
 
 def _leave(session: smtplib.SMTP) -> None:
@@ -210,6 +244,13 @@ OPTIONS: dict[str, Any] = {
     "sender": {"type": "str", "required": True},
     "recipient": {"type": "str", "default": ""},
     "required": {"type": "bool", "default": False},
+    "oauth": {
+        "type": "dict",
+        "options": {
+            **{name: {"type": "str", "required": True} for name in ("token_url", "device_url", "client_id", "scope")},
+            "client_secret": {"type": "str", "default": "", "no_log": True},
+        },
+    },
 }
 
 

@@ -17,6 +17,8 @@ SUSPENDED = "delivery temporarily suspended: "
 # that the server cannot take, perhaps.
 AWAY = re.compile(
     r"connect to |Host or domain name not found|host \S+ refused to talk to me: 4|"
+    # The proxy for tokens, of the server behind it.
+    r"SASL authentication failed; server 127\S+ said: 421 4\.4\.1 |"
     r"(lost connection|conversation) with \S+ (timed out )?while "
     r"(receiving the initial server greeting|performing the (EHLO|HELO) handshake)"
 )

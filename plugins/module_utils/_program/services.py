@@ -84,6 +84,11 @@ def retry(queue: str) -> Job:
     return Job("retry", "Send what waited for a provider that was away", 30, queue)
 
 
+def renew() -> Job:
+    """Uses a consent that would end because nothing is sent."""
+    return Job("renew", "Use a consent that would end because nothing is sent", 3600)
+
+
 def idle(manager: ServiceManager) -> list[str]:
     """The jobs of this host that do not run, a sentence each."""
     watching = watch(1)

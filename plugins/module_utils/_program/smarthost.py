@@ -259,9 +259,14 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("login", help="try the login at the provider, or whether a relay takes mail; sends none")
     commands.add_parser("watch", help="tell of an outage by the ways that are set up; run by a timer")
     commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
+    commands.add_parser("proxy", help="log in with a token where Postfix has a password; run by Postfix")
+    commands.add_parser("renew", help="use a consent that would end because nothing is sent; run by a timer")
     given = parser.parse_args(arguments)
-    called = {"status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry}
-    if given.command in ("watch", "retry"):
+    called = {
+        "status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry, "proxy": _proxy,
+        "renew": _renew,
+    }  # fmt: skip
+    if given.command in ("watch", "retry", "renew"):
         # One that hangs would be the last.
         signal.alarm(HUNG_SECONDS)
     try:
@@ -341,7 +346,7 @@ def _retry(_given: argparse.Namespace) -> int:
         reached = functools.cache(functools.partial(login.answers, account))
         said = [retry.look(account, manager, reached)] if account["host"] else []
         if way and account["host"] and not account["id"]:
-            other = next(f"[{one['host']}]:{one['port']}" for one in found if one["id"] == way["account"])
+            other = next(accounts.nexthop(one) for one in found if one["id"] == way["account"])
             memory = retry.remembered(second_way.STATE)
             said.append(second_way.look(way, other, memory, retry.waits(account["host"]), reached, time.time()))
         for sentence in filter(None, said):
@@ -349,3 +354,25 @@ def _retry(_given: argparse.Namespace) -> int:
     if not way:
         files.remove(second_way.STATE)
     return 0
+
+
+def _proxy(_given: argparse.Namespace) -> int:
+    from ansible_collections.homelab.mail.plugins.module_utils._program import proxy
+
+    return proxy.main()
+
+
+def _renew(_given: argparse.Namespace) -> int:
+    from ansible_collections.homelab.mail.plugins.module_utils._program import oauth
+
+    if os.geteuid() != 0:
+        print("Only root may read the consents. Run: sudo smarthost renew", file=sys.stderr)
+        return 2
+    failed = False
+    for account in system.settings(configuration.OAUTH).values():
+        try:
+            oauth.renew_idle(account)
+        except (oauth.Ended, oauth.Away) as error:
+            print(f"{account['username']}: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)

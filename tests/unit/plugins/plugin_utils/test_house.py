@@ -49,7 +49,7 @@ def test_without_tls_none_is_asked_for(judge: Judge, render: Render, variables: 
         ({**ISP, "from_": None}, "from: is not set, and no login tells which address to send as."),
         ({**ISP, "username": "me"}, "username: is given, but this host does not log in"),
         ({**HUB, "password": "x"}, "password: is given, but this host does not log in"),
-        ({**ISP, "auth": "oauth3"}, "auth: 'oauth3' is not one of its values. Write password or none."),
+        ({**ISP, "auth": "oauth3"}, "auth: 'oauth3' is not one of its values. Write password, oauth or none."),
         ({**ISP, "tls": "none"}, "tls: is none, but relay.isp.test is not inside your network"),
         ({**HUB, "host": "203.0.113.5"}, "tls: is none, but 203.0.113.5 is not inside your network"),
         ({**HUB, "host": "nas.casey.test"}, "tls: is none, but nas.casey.test is not inside your network"),

@@ -120,7 +120,7 @@ def test_a_server_without_a_mechanism_that_takes_a_password_is_refused() -> None
     with server(offers_others) as port:
         session.connect("127.0.0.1", port)
         session.ehlo()
-        with pytest.raises(login._Ended) as end:
+        with pytest.raises(login.Ended) as end:
             login._authenticate(session, account())
         session.close()
     assert end.value.outcome == login.Outcome(login.REFUSED, "logging in", "the server offers only: CRAM-MD5 XOAUTH2")

@@ -1,0 +1,189 @@
+"""Accounts without a password: a person consents once, and mail leaves with a token."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+import testinfra
+from conftest import LAB, NAME, PROJECT, Counted, Mail, changed, run, run_site, said
+from testinfra.host import Host
+
+from workshop.lab.idp import CLIENT, SECRET
+from workshop.lab.provider import TOKEN_ACCOUNT, Provider
+
+VARIABLES = {
+    "smarthost_provider": "microsoft365",
+    "smarthost_auth": "oauth",
+    "smarthost_username": TOKEN_ACCOUNT,
+    "smarthost_password": None,
+    "smarthost_port": None,
+    "smarthost_oauth_tenant": "casey.test",
+    "smarthost_oauth_client_id": CLIENT,
+    "smarthost_aliases": {"root": TOKEN_ACCOUNT},
+    "smarthost_generic": {},
+}
+STORE = "/var/lib/smarthost/oauth"
+BURST_LOGINS = 10
+
+
+def consent() -> subprocess.CompletedProcess[str]:
+    """Run playbooks/consent.yml on the host."""
+    return run_site(f"--extra-vars={json.dumps(VARIABLES)}", limit=NAME, playbook=PROJECT / "playbooks/consent.yml")
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    """The host that has an account of that kind."""
+    return testinfra.get_host(f"podman://{LAB}-{NAME}")
+
+
+@pytest.fixture(scope="module")
+def identity() -> Iterator[Provider]:
+    """A provider that takes tokens, and a host with a consent; afterwards as usual."""
+    provider = Provider(LAB)
+    provider.take_tokens()
+    refused = run(**VARIABLES)
+    assert refused.returncode != 0 and "playbooks/consent.yml" in said(refused)
+    asked = consent()
+    assert f"enter HOMELAB42 and sign in as {TOKEN_ACCOUNT}" in said(asked)
+    assert f"{NAME}: {TOKEN_ACCOUNT} has consented." in said(asked)
+    assert changed(asked) >= 1
+    changed(run(**VARIABLES))
+    yield provider
+    provider.identity(answers=True, refuses=None, lives=3600)
+    changed(run())
+    # With a password, nothing of the tokens is left.
+    assert not testinfra.get_host(f"podman://{LAB}-{NAME}").file(STORE).exists
+    provider.reset()
+
+
+@pytest.fixture
+def tokens(identity: Provider, host: Host) -> Iterator[Provider]:
+    """The same after each test: with a consent, and no mail that waits."""
+    identity.clear()
+    yield identity
+    identity.identity(answers=True, refuses=None, lives=3600)
+    host.run_expect([0], "postsuper -d ALL")
+    if host.run("smarthost login").rc:
+        changed(consent())
+
+
+def test_mail_leaves_by_a_token_and_a_second_run_changes_nothing(tokens: Provider, host: Host) -> None:
+    mail = Mail(host).arrived(tokens)
+    assert mail.login == TOKEN_ACCOUNT and mail.sender == TOKEN_ACCOUNT
+    assert (
+        host.run_expect([0], "smarthost login").stdout == f"smtp.office365.com accepts the login of {TOKEN_ACCOUNT}.\n"
+    )
+    host.run_expect([0], "smarthost status")
+    assert changed(run(**VARIABLES)) == 0
+
+
+def test_no_token_is_anywhere_but_in_the_file_of_the_user_who_logs_in(tokens: Provider, host: Host) -> None:
+    done = run("--diff", "-vvv", smarthost_hostname="other.lan", **VARIABLES)
+    assert changed(done)
+    Mail(host).arrived(tokens)
+    given = tokens.identity()
+    secrets = [*given["refresh"], *given["access"], host.file(f"{STORE}/secret").content_string]
+    assert len(secrets) > 2
+    log = host.check_output("journalctl --no-pager; cat /var/log/mail.log 2>/dev/null || true")
+    for secret in secrets:
+        assert secret not in done.stdout + done.stderr and secret not in log
+    pattern = "|".join(secret[:40] for secret in secrets)
+    found = host.check_output(f"grep -rlE '{pattern}' /etc /var/lib /var/spool/postfix /tmp /root 2>/dev/null || true")
+    slot = host.check_output("ls -d /etc/postfix/smarthost/?")
+    assert sorted(found.split()) == sorted([f"{slot}/sasl_passwd", f"{STORE}/secret", f"{STORE}/token.json"])
+    for path, owner in ((f"{slot}/sasl_passwd", "root"), (f"{STORE}/token.json", "_smarthost")):
+        assert (host.file(path).user, host.file(path).mode) == (owner, 0o600)
+    assert host.file(STORE).mode == 0o700
+    changed(run(**VARIABLES))
+
+
+def test_a_local_user_without_the_secret_gets_nowhere(tokens: Provider, host: Host) -> None:
+    talk = (
+        "import smtplib; s = smtplib.SMTP('127.0.0.1', 10587); s.ehlo();"
+        "print(s.docmd('AUTH', 'PLAIN AF9zbWFydGhvc3QAeA==')[0], s.docmd('MAIL', 'FROM:<x@casey.test>')[0])"
+    )
+    assert host.check_output(f'su -s /bin/sh nobody -c "python3 -c \\"{talk}\\""') == "535 530"
+    listens = host.check_output("awk '$2 ~ /:295B$/ && $4 == \"0A\" {print $2}' /proc/net/tcp /proc/net/tcp6")
+    assert listens == "0100007F:295B"
+
+
+def test_a_withdrawn_consent_is_named_with_its_remedy_and_a_new_one_sends_what_waits(
+    tokens: Provider, host: Host
+) -> None:
+    tokens.identity(revoke=True)
+    mail = Mail(host)
+    assert "535 5.7.8 invalid_grant: AADSTS50173" in mail.reason_it_waits()
+    for command in ("smarthost status", "smarthost login"):
+        shown = host.run_expect([1], command).stdout
+        assert "The consent" in shown and "playbooks/consent.yml" in shown
+    checked = run_site(f"--extra-vars={json.dumps(VARIABLES)}", limit=NAME, playbook=PROJECT / "playbooks/check.yml")
+    assert "playbooks/consent.yml" in said(checked)
+    changed(consent())
+    mail.arrived(tokens)
+
+
+def test_an_identity_provider_that_is_down_keeps_no_mail_while_the_token_is_good(tokens: Provider, host: Host) -> None:
+    tokens.identity(answers=False)
+    Mail(host).arrived(tokens)
+
+
+RENEW = """
+import sys
+sys.path.insert(0, "/usr/local/lib/smarthost")
+from ansible_collections.homelab.mail.plugins.module_utils._program import oauth, system
+print(len(oauth.access_token(system.settings("oauth.json")[""])))
+"""
+
+
+def test_two_processes_that_renew_at_once_ask_once(tokens: Provider, host: Host) -> None:
+    host.run_expect([0], f'sed -i \'s/"until": [0-9.]*/"until": 1/\' {STORE}/token.json')
+    before = tokens.identity()["asked"].count("refresh_token")
+    assert host.check_output(f"(python3 -c '{RENEW}' & python3 -c '{RENEW}'; wait)").split() == ["2000", "2000"]
+    assert tokens.identity()["asked"].count("refresh_token") == before + 1
+
+
+def test_to_a_wrong_certificate_goes_no_token(tokens: Provider, host: Host) -> None:
+    tokens.use_certificate("untrusted")
+    marker = tokens.marker()
+    why = Mail(host).reason_it_waits()
+    assert "454 4.7.5 smtp.office365.com: verifying the certificate of smtp.office365.com" in why
+    assert "sasl" not in tokens.log_since(marker)
+    tokens.use_certificate("trusted")
+
+
+def test_an_application_with_a_secret_needs_no_person(tokens: Provider, host: Host) -> None:
+    changed(run(**{**VARIABLES, "smarthost_oauth_client_secret": SECRET}))
+    assert Mail(host).arrived(tokens).login == TOKEN_ACCOUNT
+    assert tokens.identity()["asked"][-1] == "client_credentials"
+    done = run(**{**VARIABLES, "smarthost_oauth_client_secret": "Q~wrong-secret"})
+    assert done.returncode != 0 and "AADSTS7000215" in said(done) and "Q~wrong-secret" not in said(done)
+    # What is in place goes on.
+    Mail(host).arrived(tokens)
+    changed(consent())
+    changed(run(**VARIABLES))
+
+
+def test_many_mails_take_few_logins_although_the_token_ends_meanwhile(tokens: Provider, host: Host) -> None:
+    outlook = {**VARIABLES, "smarthost_provider": "outlook", "smarthost_oauth_tenant": "casey.test"}
+    changed(run_site(f"--extra-vars={json.dumps(outlook)}", limit=NAME, playbook=PROJECT / "playbooks/consent.yml"))
+    changed(run(**outlook))
+    # A minute before its end, a token is renewed.
+    tokens.identity(lives=61)
+    marker = tokens.marker()
+    burst = Counted(host, f"{LAB}-{NAME}")
+    burst.hand_in(int(os.environ.get("MAILS", "100")))
+    burst.arrive_once(tokens)
+    # A login for each connection.
+    assert 0 < tokens.log_since(marker).count("]: connect from ") <= BURST_LOGINS
+    changed(run(**VARIABLES))
+
+
+def test_given_back_a_host_has_nothing_of_it(identity: Provider, host: Host) -> None:
+    assert changed(run(smarthost_state="absent")) >= 1
+    assert not host.user("_smarthost").exists and not host.file("/var/lib/smarthost").exists
+    assert host.run("grep -s 10587 /etc/postfix/master.cf").rc

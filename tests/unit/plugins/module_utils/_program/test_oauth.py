@@ -1,0 +1,353 @@
+"""Logins with a token: renewal, the proxy between Postfix and the provider, and who gets what."""
+
+from __future__ import annotations
+
+import base64
+import multiprocessing
+import os
+import smtplib
+import socket
+import socketserver
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.homelab.mail.plugins.module_utils._program import login, oauth, proxy, queued, tokens
+
+trustme = pytest.importorskip("trustme", reason="A host's Python has none.")
+from workshop.lab import idp as stand_in  # noqa: E402
+
+USER = "nas@casey.test"
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A provider that takes tokens."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, idp: stand_in.Idp, context: ssl.SSLContext) -> None:
+        super().__init__(("127.0.0.1", 0), Session)
+        self.idp, self.context = idp, context
+        self.seen: list[bytes] = []
+
+
+class Session(socketserver.BaseRequestHandler):
+    """One connection of it."""
+
+    server: Server
+
+    def handle(self) -> None:
+        with suppress(OSError), self.server.context.wrap_socket(self.request, server_side=True) as connection:
+            self._talk(connection)
+
+    def _talk(self, connection: ssl.SSLSocket) -> None:
+        connection.sendall(b"220 x\r\n")
+        features = b"250-x\r\n250-SIZE 1000\r\n250-CHUNKING\r\n250 AUTH LOGIN XOAUTH2\r\n"
+        with connection.makefile("rb") as lines:
+            self._answer(connection, lines, {b"EHLO": features, b"QUIT": b"221 x\r\n"})
+
+    def _answer(self, connection: ssl.SSLSocket, lines: Any, replies: dict[bytes, bytes]) -> None:
+        while line := lines.readline():
+            self.server.seen.append(line)
+            verb = line.split()[0].upper()
+            if verb == b"AUTH":
+                said = base64.b64decode(line.split()[2]).decode()
+                token = said.split("auth=Bearer ")[1].split("\1")[0]
+                _status, answer = self.server.idp.form("/introspect", {"token": token})
+                if answer["active"] and said.startswith(f"user={USER}\1"):
+                    connection.sendall(b"235 2.7.0 in\r\n")
+                else:
+                    connection.sendall(b"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n")
+                    lines.readline()
+                    connection.sendall(b"535 5.7.3 Authentication unsuccessful\r\n")
+            elif verb == b"DATA":
+                connection.sendall(b"354 go\r\n")
+                while lines.readline() != b".\r\n":
+                    pass
+                connection.sendall(b"250 2.0.0 taken\r\n")
+            else:
+                connection.sendall(replies.get(verb, b"250 2.0.0 ok\r\n"))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the certificates of both servers, and of one that is nobody."""
+    folder = tmp_path_factory.mktemp("certificates")
+    ours, other = trustme.CA(), trustme.CA()
+    ours.cert_pem.write_to_path(folder / "ca.pem")
+    for name, by, whom in (("good", ours, "localhost"), ("foreign", other, "localhost"), ("name", ours, "example.org")):
+        by.issue_cert(whom).private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
+    return folder
+
+
+@pytest.fixture
+def idp() -> stand_in.Idp:
+    return stand_in.Idp(USER)
+
+
+@pytest.fixture
+def account(authority: Path, idp: stand_in.Idp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An account at both of them, with a consent."""
+    monkeypatch.setattr(tokens, "FOLDER", str(tmp_path))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority / "good.pem")
+    asked = stand_in.server(idp, 0, str(authority / "good.pem"))
+    forms = f"https://localhost:{asked.server_address[1]}/common/oauth2/v2.0"
+    with Server(idp, context) as provider:
+        threading.Thread(target=provider.serve_forever, args=[0.01], daemon=True).start()
+        found = {
+            "provider": "custom", "host": "localhost", "port": provider.server_address[1], "tls": "implicit",
+            "tls_security_level": "secure", "ca_file": str(authority / "ca.pem"), "helo": "nas.lan",
+            "username": USER, "password": "", "sender": USER, "seen": provider.seen, "context": context,
+            "oauth": {
+                "token_url": f"{forms}/token", "device_url": f"{forms}/devicecode", "client_id": stand_in.CLIENT,
+                "client_secret": "", "scope": "offline_access send",
+            },
+        }  # fmt: skip
+        oauth.begin(found)
+        oauth.finish(found)
+        yield found
+        provider.shutdown()
+        asked.close()
+
+
+# --- the token -------------------------------------------------------------------------------------
+
+
+def test_a_consent_is_kept_for_its_owner_alone_and_says_whose_it_is(account: Any, tmp_path: Path) -> None:
+    assert oauth.begin(account)["user_code"] == "HOMELAB42"
+    assert oauth.finish(account) == USER
+    assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [("token.json", 0o600)]
+
+
+def test_until_the_person_has_consented_there_is_nothing(account: Any, idp: stand_in.Idp) -> None:
+    idp.approves = False
+    token = oauth.access_token(account)
+    oauth.begin(account)
+    with pytest.raises(oauth.Pending):
+        oauth.finish(account)
+    # An earlier consent serves until then.
+    assert oauth.access_token(account) == token
+
+
+def test_a_token_is_used_until_shortly_before_its_end(account: Any, idp: stand_in.Idp) -> None:
+    first = oauth.access_token(account)
+    assert oauth.access_token(account) == first and idp.asked == ["device_code"]
+    idp.lives = oauth.LEFT_SECONDS - 1
+    second = oauth.access_token(account, renew=True)
+    third = oauth.access_token(account)
+    assert len({first, second, third}) == 3 and idp.asked[1:] == ["refresh_token"] * 2
+
+
+def test_a_refused_token_is_renewed_but_not_one_that_another_has_renewed(account: Any, idp: stand_in.Idp) -> None:
+    first = oauth.access_token(account)
+    second = oauth.access_token(account, refused=first)
+    assert second != first and oauth.access_token(account, refused=first) == second
+    assert idp.asked.count("refresh_token") == 1
+
+
+def test_a_token_of_another_account_is_none(account: Any) -> None:
+    with pytest.raises(oauth.Ended, match="no_consent"):
+        oauth.access_token({**account, "username": "other@casey.test"})
+
+
+def test_while_the_identity_provider_is_away_a_good_token_serves(account: Any, idp: stand_in.Idp) -> None:
+    idp.lives = oauth.LEFT_SECONDS - 1
+    token = oauth.access_token(account, renew=True)
+    idp.answers = False
+    assert oauth.access_token(account) == token
+    with pytest.raises(oauth.Away, match="localhost cannot be reached"):
+        oauth.access_token(account, refused=token)
+
+
+def test_a_clock_that_was_set_back_lets_no_token_live_longer(
+    account: Any, idp: stand_in.Idp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, now = oauth.access_token(account), time.time()
+    monkeypatch.setattr(oauth.time, "time", lambda: now - 86400)
+    assert oauth.access_token(account) != first
+
+
+def test_the_end_of_a_consent_is_told_in_the_words_of_the_identity_provider(account: Any, idp: stand_in.Idp) -> None:
+    idp.revoke()
+    with pytest.raises(oauth.Ended, match=r"^invalid_grant: AADSTS50173: [^\n]*revoked\.$"):
+        oauth.access_token(account, renew=True)
+
+
+def test_no_secret_is_part_of_what_is_said(account: Any, idp: stand_in.Idp) -> None:
+    account["oauth"]["client_secret"] = "kept from everybody"
+    tokens.keep(account, {})
+    idp.refuses = ("invalid_client", "wrong secret: kept from everybody")
+    with pytest.raises(oauth.Ended) as end:
+        oauth.access_token(account, renew=True)
+    assert str(end.value) == "invalid_client: wrong secret: ********"
+
+
+def test_an_application_with_a_secret_needs_no_person(account: Any, idp: stand_in.Idp, tmp_path: Path) -> None:
+    (tmp_path / "token.json").unlink()
+    account["oauth"]["client_secret"] = stand_in.SECRET
+    assert login.try_login(account).verdict == login.ACCEPTED
+    assert idp.asked[-1] == "client_credentials" and not idp.refresh & {account["oauth"]["client_secret"]}
+
+
+def test_a_consent_that_is_not_used_is_renewed_once_a_week(
+    account: Any, idp: stand_in.Idp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oauth.renew_idle(account)
+    assert idp.asked == ["device_code"]
+    now = time.time()
+    monkeypatch.setattr(oauth.time, "time", lambda: now + oauth.IDLE_SECONDS + 1)
+    oauth.renew_idle(account)
+    oauth.renew_idle(account)
+    assert idp.asked == ["device_code", "refresh_token"]
+
+
+def _renew(account: Any, token: str, tokens: Any) -> None:
+    tokens.put(oauth.access_token(account, refused=token))
+
+
+def test_two_processes_that_renew_at_once_renew_once(account: Any, idp: stand_in.Idp) -> None:
+    apart = multiprocessing.get_context("fork")
+    tokens, first = apart.Queue(), oauth.access_token(account)
+    account = {name: account[name] for name in account if name not in ("seen", "context")}
+    both = [apart.Process(target=_renew, args=(account, first, tokens)) for _ in range(2)]
+    for process in both:
+        process.start()
+    assert len({tokens.get(timeout=20) for _ in both}) == 1
+    assert idp.asked.count("refresh_token") == 1
+    for process in both:
+        process.join()
+
+
+@pytest.mark.parametrize("certificate", ["foreign", "name"])
+def test_who_is_not_the_identity_provider_is_told_nothing(account: Any, authority: Path, certificate: str) -> None:
+    other = stand_in.Idp(USER)
+    asked = stand_in.server(other, 0, str(authority / f"{certificate}.pem"))
+    account["oauth"]["token_url"] = f"https://localhost:{asked.server_address[1]}/token"
+    account["oauth"]["client_secret"] = stand_in.SECRET
+    with pytest.raises(oauth.Away, match="certificate"):
+        oauth.access_token(account)
+    assert not other.asked
+    asked.close()
+
+
+# --- the login -------------------------------------------------------------------------------------
+
+
+def test_the_login_is_accepted(account: Any) -> None:
+    assert login.try_login(account) == login.Outcome(login.ACCEPTED)
+
+
+def test_a_token_that_has_ended_early_is_renewed_once(account: Any, idp: stand_in.Idp) -> None:
+    oauth.access_token(account)
+    idp.access.clear()
+    assert login.try_login(account).verdict == login.ACCEPTED and idp.asked.count("refresh_token") == 1
+
+
+def test_a_mailbox_that_refuses_a_good_token_says_so_itself(account: Any, idp: stand_in.Idp) -> None:
+    account["username"] = "other@casey.test"
+    oauth.begin(account)
+    oauth.finish(account)
+    outcome = login.try_login(account)
+    assert outcome == login.Outcome(login.REFUSED, "logging in", "535 5.7.3 Authentication unsuccessful")
+
+
+@pytest.mark.parametrize("certificate", ["foreign", "name"])
+def test_who_is_not_the_provider_gets_no_token(account: Any, authority: Path, certificate: str) -> None:
+    account["context"].load_cert_chain(authority / f"{certificate}.pem")
+    assert login.try_login(account).verdict == login.REFUSED
+    assert not any(b"AUTH" in line for line in account["seen"])
+
+
+# --- the proxy -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def through(account: Any) -> Iterator[smtplib.SMTP]:
+    """Postfix's side of a proxy."""
+    tokens.local_secret(make=True)
+    here, there = socket.socketpair()
+    thread = threading.Thread(target=lambda: (proxy.serve(there, {"": account}), there.close()), daemon=True)
+    thread.start()
+    session = smtplib.SMTP(timeout=20)
+    session.sock, session.file = here, None
+    yield session
+    session.close()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def _plain(secret: str) -> str:
+    return "PLAIN " + base64.b64encode(f"\0{tokens.USER}\0{secret}".encode()).decode()
+
+
+def test_mail_passes_the_proxy_after_its_login(account: Any, through: smtplib.SMTP) -> None:
+    assert through.getreply()[0] == 220
+    assert through.ehlo("nas.lan")[0] == 250
+    # What only concerns the way to the provider is not passed on.
+    assert {"size", "8bitmime"} <= set(through.esmtp_features) and "chunking" not in through.esmtp_features
+    assert through.docmd("MAIL", f"FROM:<{USER}>")[0] == 530
+    assert through.docmd("AUTH", _plain(tokens.local_secret()))[0] == 235
+    for _mail in range(3):
+        through.sendmail(USER, ["root@casey.test"], "Subject: x\r\n\r\n" + "y" * 100_000)
+    through.quit()
+    assert sum(b"AUTH" in line for line in account["seen"]) == 1
+
+
+@pytest.mark.parametrize("secret", ["", "wrong"])
+def test_without_the_secret_of_this_host_no_login_is_made(account: Any, through: smtplib.SMTP, secret: str) -> None:
+    through.getreply()
+    assert through.docmd("AUTH", _plain(secret))[0] == 535
+    assert through.docmd("RCPT", "TO:<root@casey.test>")[0] == 530
+    assert not any(b"AUTH" in line for line in account["seen"])
+
+
+def test_the_proxy_tells_postfix_what_the_identity_provider_says(through: smtplib.SMTP, idp: stand_in.Idp) -> None:
+    through.getreply()
+    idp.revoke()
+    code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
+    assert code == 535 and said.startswith(b"5.7.8 invalid_grant: AADSTS50173:")
+
+
+def test_an_identity_provider_that_is_away_keeps_mail_waiting(through: smtplib.SMTP, idp: stand_in.Idp) -> None:
+    through.getreply()
+    # What the provider says to a token that has ended may be about anything.
+    idp.access.clear()
+    idp.answers = False
+    code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
+    assert (code, said) == (535, b"5.7.3 Authentication unsuccessful")
+    os.unlink(os.path.join(tokens.FOLDER, "token.json"))
+    code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
+    assert code == 535 and b"no_consent" in said
+
+
+def test_a_provider_that_is_away_is_named_as_what_smarthost_retry_asks_for(account: Any, through: smtplib.SMTP) -> None:
+    account["port"] = 1
+    through.getreply()
+    code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
+    assert (code, said) == (421, b"4.4.1 localhost: connecting to localhost port 1: Connection refused")
+    reason = f"SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 421 {said.decode()}"
+    assert queued.waits_for({"queue_name": "deferred", "recipients": [{"delay_reason": reason}]}, "localhost")
+
+
+def test_a_wrong_certificate_is_no_outage(account: Any, authority: Path, through: smtplib.SMTP) -> None:
+    account["context"].load_cert_chain(authority / "foreign.pem")
+    through.getreply()
+    code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
+    assert code == 454 and said.startswith(b"4.7.5 localhost: verifying the certificate of localhost: ")
+
+
+def test_an_account_is_named_by_its_user(account: Any, tmp_path: Path) -> None:
+    tokens.local_secret(make=True)
+    secret = tokens.local_secret()
+    accounts = {"": {"username": "a"}, "family": {"username": "b"}}
+    assert proxy._known(_plain(secret), accounts) == {"username": "a"}
+    assert proxy._known(_plain(secret).replace(" ", "  "), accounts) is None
+    family = "PLAIN " + base64.b64encode(f"\0family\0{secret}".encode()).decode()
+    assert proxy._known(family, accounts) == {"username": "b"}
