@@ -55,6 +55,7 @@ JOBS = (
     Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found")),
     Job("house", "default", "trixie", ("test_house", "test_hub")),
     Job("accounts", "default", "trixie", ("test_accounts", "test_recipients")),
+    Job("oauth", "default", "trixie", ("test_oauth",)),
     Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables")),
     Job("rest", "default", "trixie"),
     Job("fleet", "default", "bookworm,trixie,forky", (*EACH, "test_check")),
