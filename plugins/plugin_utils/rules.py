@@ -96,18 +96,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     for name in settings.keys() - {"accounts"}:
         check_controls(verdict, name, settings[name])
 
-    provider = read_provider(verdict, settings, providers)
-    if provider:
-        account = read_account(verdict, settings, provider, providers)
-        verdict.warnings += [] if account["oauth"] else provider.get("warnings", [])
-    else:
-        # What any provider needs is not worth a second run.
-        provider = {"name": "your provider"}
-        if text(settings, "auth") != "none":
-            read_username(verdict, settings, provider, providers)
-            if text(settings, "auth") != "oauth":
-                read_password(verdict, settings, provider)
-        account = {"id": "", "service": "smtp", "from": "", "username": "", "tls": "", "login": "", "senders": []}
+    provider, account = _default_account(verdict, settings, providers)
     accounts = verdict.plan["accounts"] = [account, *read_accounts(verdict, settings, providers)]
     verdict.plan["inbox"] = read_inbox(verdict, settings, provider, account)
     # The largest of them: a server that takes less says so itself.
@@ -153,6 +142,24 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
             f"the {given}. With secure, only the relay does."
         )
     return verdict
+
+
+def _default_account(
+    verdict: Verdict, settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The account without a name, and its provider."""
+    provider = read_provider(verdict, settings, providers)
+    if provider:
+        account = read_account(verdict, settings, provider, providers)
+        verdict.warnings += [] if account["oauth"] else provider.get("warnings", [])
+        return provider, account
+    # What any provider needs is not worth a second run.
+    provider = {"name": "your provider"}
+    if text(settings, "auth") != "none":
+        read_username(verdict, settings, provider, providers)
+        if text(settings, "auth") != "oauth":
+            read_password(verdict, settings, provider)
+    return provider, {"id": "", "service": "smtp", "from": "", "username": "", "tls": "", "login": "", "senders": []}
 
 
 def _for_host(plan: dict[str, Any]) -> None:
