@@ -111,3 +111,12 @@ def test_the_readme_shows_what_smarthost_status_says() -> None:
     [shown] = re.findall(r"^\$ smarthost status\n(.*?)^```", PAGES["README.md"], re.DOTALL | re.MULTILINE)
     # Wrapped as a terminal does.
     assert shown.split() == smarthost.show(state, 5401).split()
+
+
+def test_moving_in_names_the_variables_and_mailers_that_there_are() -> None:
+    page = PAGES["moving.md"]
+    assert {*re.findall(r"smarthost_\w+", page)} <= {*rendering.load("defaults/main.yml")}
+    for name, mailer in rendering.load("mailers.yml").items():
+        [row] = re.findall(rf"^\| {name}4? \| (.*) \| (.*) \|$", page, re.MULTILINE)
+        flush = f"`{mailer['flush']}`" if mailer["flush"] else "it has no queue"
+        assert row == (", ".join(f"`{path}`" for path in mailer["settings"]), flush)
