@@ -225,13 +225,16 @@ def test_a_container_needs_no_mailer_and_its_bridge_may_come_late(
     assert hand_in("shop", "friend@elsewhere.example", subject=subject) == ["250"]
     mail = arrived(provider, subject)
     assert (mail.sender, mail.recipient) == ("casey@fastmail.com", "friend@elsewhere.example")
-    # By a program that has nothing to do with mail.
-    host.run_expect([0], "apt-get install --yes --no-install-recommends curl")
+    # By programs that are no mailer.
+    host.run_expect([0], "apt-get install --yes --no-install-recommends curl swaks")
     text = f"From: Shop <shop@3f2a1b>\r\nSubject: {subject} curl\r\n\r\nSold.\r\n"
     envelope = ("--mail-from", "shop@3f2a1b", "--mail-rcpt", ACCOUNT)
     inside("blog", "curl", "--silent", "--show-error", "smtp://172.17.0.1", *envelope, "--upload-file", "-", input=text)
     mail = arrived(provider, f"{subject} curl")
     assert (mail.sender, mail["From"]) == ("casey@fastmail.com", "Shop <casey@fastmail.com>")
+    envelope = ("--from", "shop@3f2a1b", "--to", ACCOUNT, "--header", f"Subject: {subject} swaks")
+    inside("shop", "swaks", "--server", "172.17.0.1", *envelope)
+    assert arrived(provider, f"{subject} swaks").sender == "casey@fastmail.com"
     labs.reboot(LAB, NAME)
     assert "docker0" not in host.check_output("ip -br link")
     assert Mail(host).arrived(provider)
