@@ -104,7 +104,7 @@ advice:
 """
 
 # It has to be the first of ours.
-from ansible_collections.homelab.mail.plugins.module_utils import old_python  # noqa: F401
+from ansible_collections.homelab.mail.plugins.module_utils import old_python  # noqa: F401 (refuses an old one)
 
 # isort: split
 from ansible_collections.homelab.mail.plugins.module_utils._change import look

@@ -68,7 +68,7 @@ remedy:
 from ansible.module_utils.basic import AnsibleModule
 
 # It has to be the first of ours.
-from ansible_collections.homelab.mail.plugins.module_utils import old_python  # noqa: F401
+from ansible_collections.homelab.mail.plugins.module_utils import old_python  # noqa: F401 (refuses an old one)
 
 # isort: split
 from ansible_collections.homelab.mail.plugins.module_utils._program import smarthost
