@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
             result.update(found)
         elif waits:
             names = ", ".join(one["username"] for one in waits.values())
-            result.update(failed=True, msg=f"Nobody has consented for {names} in time. Run the playbook again.")
+            result.update(failed=True, msg=f"No consent for {names} came in time. Run the playbook again.")
         result.update(changed=bool(who), who=who)
         return result
 

@@ -44,6 +44,8 @@ who:
   type: dict
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 # It has to be the first of ours.
@@ -74,13 +76,16 @@ def main() -> None:
         }
     )
     accounts = [one for one in module.params["logins"] if one["oauth"] and not one["oauth"]["client_secret"]]
-    account, who = {}, {}
-    slower = 0
+    account: dict[str, Any] = {}
+    who, slower, asked = {}, 0, []
     try:
         if not tokens.own_folder():
             raise oauth.Ended(f"there is no user {tokens.USER} on this host")
         if module.params["begin"]:
-            module.exit_json(changed=False, asked=[_begin(account) for account in accounts], who={})
+            # What fails names the account that it was about.
+            for account in accounts:
+                asked.append(_begin(account))
+            module.exit_json(changed=False, asked=asked, who={})
         for account in accounts:
             try:
                 who[account["id"]] = oauth.finish(account) or "a person whose name was not told"

@@ -832,7 +832,7 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'says': ('conversation with … timed out while',)},
     {'key': 'oauth-no-consent',
      'kind': 'login',
-     'cause': 'Nobody has consented yet that this host sends for the account, or its settings have changed since.',
+     'cause': 'No person has consented yet that this host sends for the account, or its settings have changed since.',
      'remedy': 'On the controller, run: ansible-playbook playbooks/consent.yml. A person then consents in a browser.',
      'says': ('no_consent:',)},
     {'key': 'oauth-consent-ended',
