@@ -23,6 +23,7 @@ from conftest import (
     Mail,
     changed,
     forget_the_log,
+    long,
     run,
     run_site,
     said,
@@ -161,6 +162,7 @@ def test_a_mistake_in_an_account_s_relay_keeps_its_mail_waiting_and_no_other(hos
     assert waiting.arrived(provider).login == OTHER_ACCOUNT
 
 
+@long
 def test_what_waited_for_an_account_s_server_that_was_away_leaves_when_it_is_back(
     host: Host, provider: Provider
 ) -> None:
@@ -240,6 +242,7 @@ PACED = {"name": "office", "provider": "microsoft365", "host": "smtp.fastmail.co
 OFFICE = "office@office.test"
 
 
+@long
 def test_a_burst_keeps_to_the_pace_of_a_provider_with_few_logins(host: Host, provider: Provider) -> None:
     provider.set_password(OTHER_PASSWORD, OFFICE)
     provider.set_owned([OFFICE], OFFICE)
