@@ -54,7 +54,7 @@ JOBS = (
     Job("faults", "default", "trixie", ("test_faults", "test_names")),
     Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found")),
     Job("house", "default", "trixie", ("test_house", "test_hub")),
-    Job("accounts", "default", "trixie", ("test_accounts", "test_recipients")),
+    Job("accounts", "default", "trixie", ("test_accounts", "test_bursts", "test_recipients")),
     Job("oauth", "default", "trixie", ("test_oauth",)),
     Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables")),
     Job("rest", "default", "trixie"),

@@ -29,6 +29,7 @@ from conftest import (
 )
 from testinfra.host import Host
 
+from workshop.lab import images, labs
 from workshop.lab.provider import ACCOUNT, OTHER_ACCOUNT, OTHER_PASSWORD, Provider
 
 # The lab's server answers by the names of two providers, and knows an account of each.
@@ -108,7 +109,10 @@ def test_each_sender_s_mail_leaves_through_its_account(host: Host, provider: Pro
     assert host.check_output("stat -c %a /etc/postfix/smarthost/?/sasl_passwd-family") == "600"
     assert changed(run()) == 1
     assert host.check_output("cat /etc/postfix/master.cf") == master_cf
-    assert "family" not in host.check_output(f"cat {MAIN_CF} && ls /etc/postfix/smarthost/?")
+    queue = "/var/spool/postfix"
+    assert "family" not in host.check_output(
+        f"cat {MAIN_CF} && ls /etc/postfix/smarthost/? {queue}/private {queue}/pid"
+    )
 
 
 def test_what_waits_for_an_account_that_goes_leaves_through_the_default_one(host: Host, provider: Provider) -> None:
@@ -235,28 +239,9 @@ def test_hosts_that_send_as_one_address_are_told_apart_by_a_name(host: Host, pro
     assert (arrived.display_name, arrived.addr_spec) == (name, OTHER_ACCOUNT)
 
 
-# Microsoft takes 30 mails in a minute, here 3 in six seconds; the lab's server counts the last second, too.
-PACED = {"name": "office", "provider": "microsoft365", "host": "smtp.fastmail.com", "port": 587}
-OFFICE = "office@office.test"
-
-
-def test_a_burst_keeps_to_the_pace_of_a_provider_with_few_logins(host: Host, provider: Provider) -> None:
-    provider.set_password(OTHER_PASSWORD, OFFICE)
-    provider.set_owned([OFFICE], OFFICE)
-    changed(run(smarthost_accounts=[{**PACED, "username": OFFICE, "password": OTHER_PASSWORD, "senders": ["office"]}]))
-    provider.pace(3, 5)
-    marker = provider.marker()
-    mails = [Mail(host, sender="office") for _number in range(7)]
-    for mail in mails:
-        assert mail.arrived(provider).login == OFFICE
-    log = provider.log_since(marker)
-    assert "Message delivery request rate limit exceeded" not in log
-    time.sleep(11)
-    assert logins(provider, marker) == 1
-
-
 # --- the second way ---------------------------------------------------------------------------------
 
+SPARE: dict[str, Any] = {"smarthost_accounts": [FAMILY], "smarthost_second_way": {"account": "family"}}
 EARLIER = """
 import json
 path = "/var/lib/smarthost/second_way.json"
@@ -269,8 +254,7 @@ open(path, "w").write(json.dumps(memory))
 def test_while_the_provider_is_away_the_other_account_delivers_and_then_no_longer(
     host: Host, provider: Provider
 ) -> None:
-    variables: dict[str, Any] = {"smarthost_accounts": [FAMILY], "smarthost_second_way": {"account": "family"}}
-    assert changed(run(**variables)) == 1
+    assert changed(run(**SPARE)) == 1
     host.run_expect([0], "systemctl stop smarthost-retry.timer")
     provider.close("submissions")
     senders = ("root", "casey@fastmail.com", "nut", "root@3f2a1b9c", "backup", '""')
@@ -289,7 +273,7 @@ def test_while_the_provider_is_away_the_other_account_delivers_and_then_no_longe
     assert re.search(r"has not been reached for 16 min\. Mail leaves through family meanwhile\.", status), status
     # A run leaves it so.
     host.run_expect([0], "systemctl start smarthost-retry.timer")
-    assert changed(run(**variables)) == 0
+    assert changed(run(**SPARE)) == 0
     host.run_expect([0], "systemctl stop smarthost-retry.timer")
     assert Mail(host).arrived(provider).login == OTHER_ACCOUNT
     provider.reset()
@@ -299,8 +283,48 @@ def test_while_the_provider_is_away_the_other_account_delivers_and_then_no_longe
     assert Mail(host).arrived(provider).login == ACCOUNT
     subjects = provider.subjects()
     assert all(subjects.count(mail.subject) == 1 for mail in mails)
-    assert changed(run(**variables)) == 1
-    assert changed(run(**variables)) == 0
+    assert changed(run(**SPARE)) == 1
+    assert changed(run(**SPARE)) == 0
+
+
+# --- given back -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Iterator[tuple[Host, str]]:
+    """A host with a Postfix that somebody has configured, and the inventory that has it."""
+    labs.up(LAB, {"found": images.INSTALLED})
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all: {hosts: {found: {suite: trixie}}}")
+    host = testinfra.get_host(f"podman://{LAB}-found")
+    settings = "relayhost=[127.0.0.1]:9 inet_interfaces=loopback-only smtpd_banner=mine"
+    host.run_expect([0], f"postconf -e {settings} && systemctl restart postfix")
+    yield host, f"--inventory={inventory}"
+    labs.down(LAB, ["found"])
+
+
+def test_a_host_is_given_back_with_nothing_of_any_account_whatever_way_mail_takes(
+    found: tuple[Host, str], provider: Provider
+) -> None:
+    host, inventory = found
+    files = f"cat {MAIN_CF} /etc/postfix/master.cf"
+    before = host.check_output(files)
+    changed(run(inventory, limit="found", **SPARE), "found")
+    host.run_expect([0], "systemctl stop smarthost-retry.timer")
+    provider.answer(False)
+    waiting = Mail(host)
+    assert waiting.reason_it_waits()
+    host.run_expect([0], "smarthost retry")
+    host.run_expect([0], f"python3 -c '{EARLIER}'")
+    assert host.run_expect([0], "smarthost retry").stdout == "Mail leaves through family now.\n"
+    refused = run(inventory, limit="found", smarthost_state="absent")
+    assert "Nothing was changed: 1 mails wait in the queue" in said(refused)
+    done = run(inventory, limit="found", smarthost_state="absent", smarthost_abandon_queue=True)
+    assert changed(done, "found") == 1
+    assert host.check_output(files) == before
+    assert host.run("find /etc /usr/local /var/lib /var/spool -name '*smarthost*'").stdout == ""
+    assert host.run(f"grep -rlsF -e {PASSWORD} -e {OTHER_PASSWORD} /etc /var").stdout == ""
+    assert host.check_output("postqueue -j").count("queue_id") == 1
 
 
 # --- docs/accounts.md -------------------------------------------------------------------------------

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import daemon, errors, installation, waiting
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
-from ansible_collections.homelab.mail.plugins.module_utils._change.original import Original, remove_services, sweep
+from ansible_collections.homelab.mail.plugins.module_utils._change.original import (
+    Original,
+    remove_services,
+    remove_sockets,
+    sweep,
+)
 from ansible_collections.homelab.mail.plugins.module_utils._program import files, services, tokens
 
 if TYPE_CHECKING:
@@ -181,6 +186,7 @@ def _follow_up(host: Host, plan: Plan) -> None:
         # The password from before must not stay on the disk.
         Original(host).move_secrets_away()
         _tidy(host, plan.slot)
+    remove_sockets(host, plan.surplus)
     if tokens.PROXY not in plan.main_cf:
         files.remove(tokens.FOLDER)
     files.remove(os.path.join(host.folder, configuration.UNFINISHED))
