@@ -260,6 +260,8 @@ def test_while_the_provider_is_away_the_other_account_delivers_and_then_no_longe
     senders = ("root", "casey@fastmail.com", "nut", "root@3f2a1b9c", "backup", '""')
     headers = "From: x@nas.lan\nTo: friend@elsewhere.test"
     mails = [Mail(host, to="friend@elsewhere.test", sender=sender, headers=headers) for sender in senders]
+    # Not even the default account owns this one, but some take all of a company's.
+    foreign = Mail(host, sender="app@company.test", headers="From: app@company.test")
     assert "Connection refused" in mails[0].reason_it_waits()
     # Not at once.
     assert host.run_expect([0], "smarthost retry").stdout == ""
@@ -276,11 +278,14 @@ def test_while_the_provider_is_away_the_other_account_delivers_and_then_no_longe
     assert changed(run(**SPARE)) == 0
     host.run_expect([0], "systemctl stop smarthost-retry.timer")
     assert Mail(host).arrived(provider).login == OTHER_ACCOUNT
+    # Nor does the other, which would refuse it.
+    assert '"sender": "app@company.test"' in host.check_output("postqueue -j")
     provider.reset()
-    assert host.run_expect([0], "smarthost retry").stdout == ""
+    provider.set_owned([ACCOUNT, "app@company.test"])
+    assert "Mail leaves" not in host.run_expect([0], "smarthost retry").stdout
     host.run_expect([0], f"python3 -c '{EARLIER}'")
     assert host.run_expect([0], "smarthost retry").stdout == "Mail leaves through the default account again.\n"
-    assert Mail(host).arrived(provider).login == ACCOUNT
+    assert Mail(host).arrived(provider).login == foreign.arrived(provider).login == ACCOUNT
     subjects = provider.subjects()
     assert all(subjects.count(mail.subject) == 1 for mail in mails)
     assert changed(run(**SPARE)) == 1

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._program import system, tokens
+from ansible_collections.homelab.mail.plugins.module_utils._program import system
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
@@ -71,11 +71,6 @@ def in_place() -> list[dict[str, Any]]:
             "error": error,
         })  # fmt: skip
     return found
-
-
-def nexthop(account: dict[str, Any]) -> str:
-    """Where Postfix sends what it has for an account."""
-    return tokens.PROXY if account.get("oauth") else f"[{account['host']}]:{account['port']}"
 
 
 def host_of(relay: str) -> str:

@@ -346,9 +346,8 @@ def _retry(_given: argparse.Namespace) -> int:
         reached = functools.cache(functools.partial(login.answers, account))
         said = [retry.look(account, manager, reached)] if account["host"] else []
         if way and account["host"] and not account["id"]:
-            other = next(accounts.nexthop(one) for one in found if one["id"] == way["account"])
             memory = retry.remembered(second_way.STATE)
-            said.append(second_way.look(way, other, memory, retry.waits(account["host"]), reached, time.time()))
+            said.append(second_way.look(way, memory, retry.waits(account["host"]), reached, time.time()))
         for sentence in filter(None, said):
             print(sentence)
     if not way:
