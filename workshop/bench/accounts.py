@@ -13,7 +13,7 @@ from workshop.lab.provider import OTHER_ACCOUNT, OTHER_PASSWORD
 from .common import PROJECT, Site, kept, medians, progress, site, spread, table
 
 ONE, MANY = "one", "many"
-FURTHER, ROUNDS = 10, 5
+FURTHER, ROUNDS = 20, 5
 MILLISECONDS = 50
 MAILS, FLOWS, TRIP = 100, 3, 0.05
 # Less is within the spread.

@@ -152,17 +152,40 @@ def test_a_login_is_tried_before_a_change_and_only_where_its_account_changes(hos
     assert logins(provider, marker) == 1
 
 
+# What a person may get wrong -> what Postfix says of it; nothing where it waits for a greeting that never comes.
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "name": ({"host": "smtp.nowhere.test"}, "unable to look up host"),
+    "port": ({"port": 2525}, "Connection refused"),
+    "password": ({"password": "kqzd-wfrh-xjkm-aaaa"}, "535 5.7.8"),
+    "certificate": ({"host": f"{LAB}-provider"}, "Server certificate not"),
+    "plain": ({"port": 587}, "TLS"),
+    "wrapped": ({"tls": "starttls"}, ""),
+}
+
+
 def test_a_mistake_in_an_account_s_relay_keeps_its_mail_waiting_and_no_other(host: Host, provider: Provider) -> None:
-    nowhere = {**TWIN, "host": "smtp.nowhere.test"}
-    done = run(smarthost_accounts=[nowhere])
+    # All accounts are at one server here.
+    provider.limit(False)
+    done = run(smarthost_accounts=[{**TWIN, **MISTAKES["name"][0]}])
     assert changed(done) == 1 and "twin: the login at smtp.nowhere.test could not be tried" in said(done)
-    waiting = Mail(host, sender="twin")
-    assert "smtp.nowhere.test" in waiting.reason_it_waits()
-    assert "status=bounced" not in waiting.log()
+    accounts = {name: {**TWIN, "name": name, "senders": [name]} for name in MISTAKES}
+    wrong = [{**account, **MISTAKES[name][0]} for name, account in accounts.items()]
+    changed(run(smarthost_accounts=wrong, smarthost_verify_login=False))
+    waiting = {name: Mail(host, sender=name) for name in MISTAKES}
     assert Mail(host).arrived(provider).login == ACCOUNT
+    deadline = time.monotonic() + 30
+    reasons: dict[str, str] = {}
+    while len(reasons) < len(MISTAKES) or not all(reasons[name] for name, (_, reason) in MISTAKES.items() if reason):
+        assert time.monotonic() < deadline, reasons
+        queue = map(json.loads, host.check_output("postqueue -j").splitlines())
+        reasons = {mail["sender"].split("@")[0]: mail["recipients"][0].get("delay_reason", "") for mail in queue}
+    for name, (_mistake, reason) in MISTAKES.items():
+        assert reason in reasons[name]
+    assert "status=bounced" not in waiting["name"].log()
     # Put right, it leaves as that account.
-    changed(run(smarthost_accounts=[TWIN]))
-    assert waiting.arrived(provider).login == OTHER_ACCOUNT
+    changed(run(smarthost_accounts=[*accounts.values()], smarthost_verify_login=False))
+    for name in MISTAKES.keys() - {"wrapped"}:
+        assert waiting[name].arrived(provider).login == OTHER_ACCOUNT
 
 
 def test_what_waited_for_an_account_s_server_that_was_away_leaves_when_it_is_back(
@@ -176,6 +199,8 @@ def test_what_waited_for_an_account_s_server_that_was_away_leaves_when_it_is_bac
     begun = time.monotonic()
     assert waiting.arrived(provider).login == OTHER_ACCOUNT
     assert time.monotonic() - begun < 60
+    changed(run())
+    assert "family" not in host.check_output("ls /var/lib/smarthost")
 
 
 def test_a_service_of_an_account_is_put_right_and_the_system_s_own_is_copied(host: Host, provider: Provider) -> None:

@@ -35,8 +35,16 @@ def further(ours: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def presets(ours: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
-    """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`."""
-    found = {host_of(account["relayhost"]): (account["id"], account["provider"]) for account in reversed(others)}
+    """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`.
+
+    What a server says that several accounts have is of none of them.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for account in others:
+        host = host_of(account["relayhost"])
+        found[host] = ("" if host in found else account["id"], account["provider"])
+    own = configuration.parse_main_cf(system.main_cf()).get("relayhost", "") if others else ""
+    found.pop(host_of(own), None)
     return {**found, "": ("", ours.get("provider", ""))}
 
 
