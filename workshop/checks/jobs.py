@@ -54,7 +54,7 @@ JOBS = (
     Job("rest", "default", "trixie"),
     Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found")),
     Job("house", "default", "trixie", ("test_house", "test_hub", "test_faults", "test_names")),
-    Job("accounts", "default", "trixie", ("test_accounts", "test_recipients", "test_oauth")),
+    Job("accounts", "default", "trixie", ("test_accounts", "test_bursts", "test_recipients", "test_oauth")),
     Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables", "test_check")),
     Job("systems", "systems", "macbook"),
     Job("replies", "replies"),

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._program import system, tokens
+from ansible_collections.homelab.mail.plugins.module_utils._program import system
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
@@ -35,8 +35,16 @@ def further(ours: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def presets(ours: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
-    """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`."""
-    found = {host_of(account["relayhost"]): (account["id"], account["provider"]) for account in reversed(others)}
+    """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`.
+
+    What a server says that several accounts have is of none of them.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for account in others:
+        host = host_of(account["relayhost"])
+        found[host] = ("" if host in found else account["id"], account["provider"])
+    own = configuration.parse_main_cf(system.main_cf()).get("relayhost", "") if others else ""
+    found.pop(host_of(own), None)
     return {**found, "": ("", ours.get("provider", ""))}
 
 
@@ -71,11 +79,6 @@ def in_place() -> list[dict[str, Any]]:
             "error": error,
         })  # fmt: skip
     return found
-
-
-def nexthop(account: dict[str, Any]) -> str:
-    """Where Postfix sends what it has for an account."""
-    return tokens.PROXY if account.get("oauth") else f"[{account['host']}]:{account['port']}"
 
 
 def host_of(relay: str) -> str:

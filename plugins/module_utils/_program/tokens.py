@@ -29,7 +29,7 @@ SECRET = "@secret@"
 def kept(account: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of an account; nothing where it is another one by now."""
     try:
-        with open(_path(account), encoding="utf-8") as file:
+        with open(path(account), encoding="utf-8") as file:
             found = json.load(file)
     except (OSError, ValueError):
         return {}
@@ -39,10 +39,11 @@ def kept(account: Mapping[str, Any]) -> dict[str, Any]:
 def keep(account: Mapping[str, Any], what: Mapping[str, Any]) -> None:
     """Write it down, where there is a user that it can belong to."""
     if own_folder():
-        _write(_path(account), json.dumps({**what, "of": _of(account)}))
+        _write(path(account), json.dumps({**what, "of": _of(account)}))
 
 
-def _path(account: Mapping[str, Any]) -> str:
+def path(account: Mapping[str, Any]) -> str:
+    """Where it is."""
     return os.path.join(FOLDER, f"token-{account.get('id', '')}".rstrip("-") + ".json")
 
 
