@@ -61,6 +61,7 @@ JOBS = (
     Job("fleet", "default", "bookworm,trixie,forky", (*EACH, "test_check")),
     # Many hosts, or packages that take long: of make proof alone.
     Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls"), "proof"),
+    Job("recipes", "default", "trixie", ("test_recipes_of_programs",), "proof"),
 )
 
 
