@@ -12,7 +12,7 @@ import yaml
 from ansible_collections.homelab.mail.plugins.module_utils._program import health, smarthost
 from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 
-from tests import rendering
+from tests import pages, rendering
 from workshop.pages import guides, picture, provider_files, providers
 
 PROJECT = providers.PROJECT
@@ -147,3 +147,10 @@ def test_the_readme_shows_a_run_and_a_status_that_were_made() -> None:
         drawn = ElementTree.parse(PROJECT / f"docs/{name}.svg")
         assert drawn.findall(".//{*}text")[0].text == command
         assert f"](docs/{name}.svg)" in PAGES["README.md"]
+
+
+def test_a_recipe_is_run_or_says_that_it_is_not() -> None:
+    run = "".join(path.read_text() for path in (PROJECT / "molecule/default/tests").glob("test_recipes*.py"))
+    recipes = pages.sections("docs/recipes.md")
+    assert [name for name in recipes if f'"{name}"' not in run and not name.endswith(" (not run)")] == []
+    assert [name for name in recipes if f'"{name}"' in run and name.endswith(" (not run)")] == []
