@@ -328,7 +328,7 @@ def test_another_level_of_checking_is_what_postfix_reads(host: Host, provider: P
     done = run(smarthost_tls_security_level=level)
     assert changed(done) == 1
     assert host.check_output("postconf -h smtp_tls_security_level") == level
-    assert ("whoever answers for the relay's name gets the password" in said(done)) == (level == "encrypt")
+    assert ("any server that answers to the relay's name gets the password" in said(done)) == (level == "encrypt")
     assert Mail(host).arrived(provider)
 
 

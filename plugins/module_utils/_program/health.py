@@ -91,9 +91,9 @@ def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: P
         to = mail["to"].lower()
         ours = recipients is None or to in recipients or mail["orig_to"]
         if not ours and times[to] == 1 and mail["told"] and _is_about_the_recipient(mail, provider):
-            # Somebody has typed an address that does not exist, and got it back.
+            # A person typed an address that does not exist, and got the mail back.
             continue
-        # Mail whose sender was told and mail whose loss nobody learned of are not alike.
+        # Mail whose sender was told is not like mail that was lost in silence.
         kind = (shape(mail["said"]), mail["status"], mail["told"])
         group = alike.setdefault(kind, {**mail, "messages": set(), "to": Counter(), "last": mail["time"]})
         group["messages"].add(mail["id"])
