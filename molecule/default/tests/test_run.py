@@ -47,7 +47,7 @@ def host(usual: Change) -> Iterator[Host]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[tuple[Host, str]]:
-    """A host that nobody has configured yet, and the inventory that has it."""
+    """A host that is not configured yet, and the inventory that has it."""
     labs.up(LAB, {"fresh": "trixie"})
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("all: {hosts: {fresh: {suite: trixie}}}")
@@ -478,7 +478,7 @@ inet_interfaces = loopback-only
 
 @pytest.fixture
 def by_hand(fresh: tuple[Host, str]) -> tuple[Host, str]:
-    """A host that somebody configured after a tutorial."""
+    """A host that was configured after a tutorial."""
     host, inventory = fresh
     host.run_expect([0], "apt-get -qq -o Acquire::Retries=5 update")
     host.run_expect([0], "DEBIAN_FRONTEND=noninteractive apt-get -qq install postfix libsasl2-modules")

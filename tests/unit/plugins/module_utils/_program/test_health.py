@@ -127,7 +127,7 @@ def test_mail_that_waits_for_a_moment_is_no_fault() -> None:
         mail(
             "Host or domain name not found. Name service error for name=smtp.typo.test type=A: Host not found", "5.4.4"
         ),
-        # Typed once, but nobody was told.
+        # Typed once, but the sender was not told.
         mail(NO_SUCH_USER.format("5.1.1 "), "5.1.1", told=False),
     ],
 )
