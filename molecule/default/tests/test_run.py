@@ -48,7 +48,7 @@ def host(usual: Change) -> Iterator[Host]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[tuple[Host, str]]:
-    """A host that nobody has configured yet, and the inventory that has it."""
+    """A host that is not configured yet, and the inventory that has it."""
     labs.up(LAB, {"fresh": "trixie"})
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("all: {hosts: {fresh: {suite: trixie}}}")
@@ -329,7 +329,7 @@ def test_another_level_of_checking_is_what_postfix_reads(host: Host, provider: P
     done = run(smarthost_tls_security_level=level)
     assert changed(done) == 1
     assert host.check_output("postconf -h smtp_tls_security_level") == level
-    assert ("whoever answers for the relay's name gets the password" in said(done)) == (level == "encrypt")
+    assert ("any server that answers to the relay's name gets the password" in said(done)) == (level == "encrypt")
     assert Mail(host).arrived(provider)
 
 
@@ -479,7 +479,7 @@ inet_interfaces = loopback-only
 
 @pytest.fixture
 def by_hand(fresh: tuple[Host, str]) -> tuple[Host, str]:
-    """A host that somebody configured after a tutorial."""
+    """A host that was configured after a tutorial."""
     host, inventory = fresh
     host.run_expect([0], "apt-get -qq -o Acquire::Retries=5 update")
     host.run_expect([0], "DEBIAN_FRONTEND=noninteractive apt-get -qq install postfix libsasl2-modules")

@@ -93,7 +93,7 @@ class Original:
         files.replace(self._path, json.dumps(found), 0o600)
 
     def bring_along(self) -> None:
-        """If somebody has made the role's folder a link, what was there before the role comes back from behind it."""
+        """If the role's folder was made a link, what was there before the role comes back from behind it."""
         if not os.path.islink(self.host.folder) or not os.path.isfile(self._path):
             return
         behind = os.path.realpath(self.folder)

@@ -59,7 +59,7 @@ class Log(_Background):
 
 
 class Relay(_Background):
-    """A relay that goes away as soon as somebody begins TLS with it, or logs in where it offers that."""
+    """A relay that hangs up as soon as a client begins TLS, or logs in if it offers that."""
 
     def __init__(self, family: socket.AddressFamily, address: str, wrapped: bool, offers: str = "STARTTLS") -> None:
         self.reached = threading.Event()

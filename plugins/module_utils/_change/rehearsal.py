@@ -70,8 +70,8 @@ class Trial(NamedTuple):
     directory: str
     #: The folder of postconf and sendmail.
     programs: str
-    #: The level of TLS that the real relay of each account is to be reached with; none where nobody is to be connected
-    #: to.
+    #: The level of TLS that the real relay of each account is to be reached with; none if there is to be
+    #: no connection.
     levels: Mapping[str, str] = {}
 
 
@@ -172,7 +172,7 @@ def _send(folder: Folder, trial: Trial) -> Rehearsed:
     if faults or not (stuck or answer):
         return Rehearsed(faults, obstacles)
     if lines and not stuck:
-        # A refusal with nothing in the log is a rule that somebody meant.
+        # A refusal with nothing in the log is a rule that was meant.
         return Rehearsed(warnings, obstacles)
     reasons = [
         folder.reason(recipient) or "a mail does not get out, and Postfix does not say why" for recipient in stuck

@@ -78,7 +78,7 @@ def _check_configuration(host: Host, wanted: Wanted, plan: Plan) -> None:
     found = configuration.complaints(complained) + (configuration.complaints(err) if code != 0 else [])
     if found:
         ours = "Correct or take out what smarthost_parameters says there."
-        theirs = f"Mend {host.directory}/master.cf: nothing of that is the role's."
+        theirs = f"Mend {host.directory}/master.cf: the role did not write that."
         remedy = theirs if any(line.startswith("master.cf") for line in found) else ours
         raise Refused("Postfix does not accept the configuration: " + "; ".join(found) + f". {remedy}")
     _check_services(host, plan.main_cf, listed)
@@ -115,7 +115,7 @@ def _rehearse(host: Host, wanted: Wanted, accounts: Sequence[Mapping[str, Any]])
         rehearsed = rehearsal.rehearse(trial)
     except rehearsal.CannotRehearse as error:
         host.module.warn(
-            f"Could not try the configuration with a Postfix of its own, because on this host none runs ({error}). "
+            f"The configuration could not be tried with a second Postfix, because none runs on this host ({error}). "
             "Whether Postfix takes it shows when it is in place."
         )
         return {}

@@ -1471,7 +1471,7 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'says': ('wrong version number', 'record layer failure', 'packet length too long')},
     {'key': 'tls-handshake',
      'kind': 'tls',
-     'cause': 'TLS did not come about. The line just above in the log, with TLS library problem, says why.',
+     'cause': 'TLS failed. The line just above in the log, with TLS library problem, says why.',
      'remedy': 'Check in this order: smarthost_tls fits smarthost_port (implicit on 465, starttls on 587; wrong '
                'version number in the log means that it does not); the names that begin with smtp_tls_ in '
                'smarthost_parameters, such as the protocols; the network, where the connection broke off.',
