@@ -124,13 +124,22 @@ def test_a_misspelt_parameter_is_refused_and_the_host_stays_as_it_was(host: Host
     assert host.file(MAIN_CF).content_string == before
 
 
-@pytest.mark.parametrize("mode", [["--check"], []])
-def test_a_value_that_only_a_daemon_refuses_is_refused_beforehand(host: Host, mode: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("mode", "parameter", "words"),
+    [
+        (["--check"], {"smtp_tls_mandatory_protocols": "TLSv9"}, 'Invalid TLS protocol list "TLSv9"'),
+        ([], {"smtp_tls_mandatory_protocols": "TLSv9"}, 'Invalid TLS protocol list "TLSv9"'),
+        (["--check"], {"transport_maps": "static:discard:"}, "mail to alerts@casey.test would be given to discard"),
+    ],
+)
+def test_a_value_that_only_a_daemon_refuses_is_refused_beforehand(
+    host: Host, mode: list[str], parameter: dict[str, str], words: str
+) -> None:
     before = host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'")
-    done = run(*mode, smarthost_parameters={"smtp_tls_mandatory_protocols": "TLSv9"})
+    done = run(*mode, smarthost_parameters=parameter)
     assert done.returncode != 0
     assert "Nothing was changed: Postfix does not send mail with this configuration" in said(done)
-    assert 'Invalid TLS protocol list "TLSv9"' in said(done)
+    assert words in said(done)
     assert host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") == before
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
@@ -110,7 +111,10 @@ def _rehearse(host: Host, wanted: Wanted, accounts: Sequence[Mapping[str, Any]])
     programs = os.path.dirname(host.path("postconf"))
     # Who has a token goes another way.
     levels = {account["id"]: account["tls_security_level"] for account in accounts if not account.get("oauth")}
-    trial = rehearsal.Trial(wanted.main_cf, wanted.tables, wanted.compiled, host.directory, programs, levels)
+    recipients = sorted({*chain(*wanted.aliases.values())})
+    trial = rehearsal.Trial(
+        wanted.main_cf, wanted.tables, wanted.compiled, host.directory, programs, levels, recipients
+    )
     try:
         rehearsed = rehearsal.rehearse(trial)
     except rehearsal.CannotRehearse as error:
