@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -106,7 +107,7 @@ class Packages:
         ours = configuration.slot_in_use(main_cf, self.host.directory) or configuration.serves_nobody(main_cf)
         earlier = self.record() if ours else {}
         record = {
-            **{name: family.get(name, []) for name in ("install", "remove", "leaves", "simulate", "fetch")},
+            **{name: family.get(name, []) for name in ("install", "remove", "leaves", "fetch", "fetch_into")},
             "installed": [*dict.fromkeys([*earlier.get("installed", []), *wanted.values()])],
             "ca": wanted.get("ca", earlier.get("ca", "")),
             "removed": [*dict.fromkeys([*earlier.get("removed", []), *going])],
@@ -146,9 +147,13 @@ class Packages:
         """Why what made room cannot come back; empty where nothing is seen against it."""
         if not record.get("removed") or not record.get("fetch"):
             return ""
-        fetch = [*record["install"], *record["fetch"]]
-        command = record["simulate"] if self.host.module.check_mode else fetch
-        code, out, err = self.host.command(*command, *record["removed"])
+        command = [*record["install"], *record["fetch"]]
+        with tempfile.TemporaryDirectory(dir=self.host.module.tmpdir) as folder:
+            if self.host.module.check_mode:
+                # A host that is only asked keeps no file of it.
+                os.mkdir(f"{folder}/partial")
+                command += [option.format(folder) for option in record.get("fetch_into", [])]
+            code, out, err = self.host.command(*command, *record["removed"])
         if code == 0:
             return ""
         names = ", ".join(record["removed"])
