@@ -23,7 +23,13 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import master, peers, route, second_postfix
+from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    alternatives,
+    master,
+    peers,
+    route,
+    second_postfix,
+)
 from ansible_collections.homelab.mail.plugins.module_utils._change.second_postfix import SECONDS, Folder
 
 PREFIX = "postfix-check-"
@@ -233,7 +239,7 @@ def _deliver(
             time.sleep(0.01)
         if alive():
             arguments = ("-C", folder.configuration, "-i", "-f", "root", *ways)
-            said = folder.run("sendmail", *arguments, text=_mail("sendmail")).stderr
+            said = folder.run(alternatives.sendmail(), *arguments, text=_mail("sendmail")).stderr
             answer, taken = peers.hand_in(folder.queue + "/public/smtpd", WHOLE, _mail("SMTP"))
             handed_in += ["SMTP"] if taken else []
             found = {one: peers.way(folder.queue + "/private/rewrite", sender, one) for one, sender in asked.items()}

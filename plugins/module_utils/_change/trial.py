@@ -12,7 +12,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import clients, master, rehearsal, route
+from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    alternatives,
+    clients,
+    master,
+    rehearsal,
+    route,
+)
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, files, login
 
@@ -30,6 +36,7 @@ def run(host: Host, wanted: Wanted, plan: Plan) -> list[str]:
     # In a dry run, packages that a run would install are not there yet.
     if host.installed and not (host.module.check_mode and wanted.installed):
         check_host(host, wanted.ca_file)
+        alternatives.check(host)
         if plan.wrong:
             clients.check(plan.clients)
             _check_configuration(host, wanted, plan)

@@ -92,7 +92,10 @@ def delivered(**what: object) -> rehearsal._Delivered:
         ({"lost": []}, []),
         ({}, ["what is handed in by SMTP does not arrive with its subject and text"]),
         ({"kept": {"a@b.test": "discard"}}, ["mail to a@b.test would be given to discard"]),
-        ({"lines": ["c/cleanup[7]: 4F: discard: body x from local"]}, ["of a mail it says: discard: body x from local"]),
+        (
+            {"lines": ["c/cleanup[7]: 4F: discard: body x from local"]},
+            ["of a mail it says: discard: body x from local"],
+        ),
         ({"lines": ["c/cleanup[7]: 4F: reject: header X: y"]}, ["of a mail it says: reject: header X: y"]),
         # A rule that somebody meant: programs learn of it at once.
         ({"lines": ["c/smtpd[7]: NOQUEUE: reject: RCPT from x: 554 no"], "lost": []}, []),
