@@ -98,10 +98,16 @@ def main() -> None:
         removed = packages.going(asked["packages"], asked["family"])
         alternatives.check(here)
         packages.judge(removed, asked["mailers"], asked["own_names"], asked["take_over"])
+        by_hand = packages.by_hand(asked["packages"], asked["family"])
         if removed:
             module.warn(packages.notice(removed, asked["mailers"]))
+        if by_hand:
+            module.warn(
+                f"Postfix takes the place of {', '.join(by_hand)}, which no package has brought. "
+                "smarthost_state: absent puts that back."
+            )
         if not module.check_mode:
-            packages.install(asked["packages"], asked["family"], asked["mailers"], removed)
+            packages.install(asked["packages"], asked["family"], asked["mailers"], removed, by_hand)
     except Failed as reason:
         module.fail_json(msg=str(reason))
     except Refused as reason:

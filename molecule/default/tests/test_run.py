@@ -531,11 +531,21 @@ def test_a_host_configured_by_hand_is_taken_over_and_given_back(by_hand: tuple[H
 
 def test_a_host_that_had_no_postfix_has_none_again(fresh: tuple[Host, str], provider: Provider) -> None:
     host, inventory = fresh
+    # As guides have it, for a mailer that is no daemon; and a script of one's own.
+    by_hand = "ls -l --time-style=+ /usr/sbin/sendmail /usr/bin/mailq; cat /usr/bin/mailq"
+    host.run_expect(
+        [0], "ln -s /usr/bin/msmtp /usr/sbin/sendmail; echo 'echo none' >/usr/bin/mailq; chmod +x /usr/bin/mailq"
+    )
+    before = host.check_output(by_hand)
     # What is refused when the packages are there already takes them away again.
     refused = run(inventory, limit="fresh", smarthost_parameters={"smtp_tls_loglevl": "2"})
     assert refused.returncode != 0
     assert "postfix, libsasl2-modules had been installed. The packages are as they were before." in said(refused)
+    assert "Postfix takes the place of /usr/sbin/sendmail, /usr/bin/mailq, which no package has brought." in said(
+        refused
+    )
     assert not host.file("/usr/sbin/postconf").exists
+    assert host.check_output(by_hand) == before
     done = run(inventory, limit="fresh")
     assert changed(done, "fresh") == 2
     assert "will no longer be set" not in said(done)
@@ -549,6 +559,7 @@ def test_a_host_that_had_no_postfix_has_none_again(fresh: tuple[Host, str], prov
     assert changed(done, "fresh") == 1
     assert not host.file("/usr/sbin/postconf").exists
     assert not host.file("/etc/postfix/smarthost").exists
+    assert host.check_output(by_hand) == before
     assert host.run(f"grep -rlsF {PASSWORD} /etc /var").stdout == ""
 
 
