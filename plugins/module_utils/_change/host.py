@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import master, surroundings, waiting
+from ansible_collections.homelab.mail.plugins.module_utils._change import alternatives, master, surroundings, waiting
 from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services, system, tokens
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Found(NamedTuple):
     #: Timers that do not run, or not as they should, and those of a run before that are not wanted any more.
     begin: list[services.Job]
     end: list[services.Job]
+    #: The mailer that programs reach in place of Postfix; empty where there is none.
+    mailer: str = ""
 
     def postfix(self) -> list[str]:
         """What a run does about Postfix itself, as long as its configuration stays."""
@@ -49,6 +51,7 @@ class Found(NamedTuple):
     def actions(self) -> list[str]:
         """What a run does about it, but for starting Postfix."""
         return [
+            *([f"let Postfix be sendmail in place of {self.mailer}"] if self.mailer else []),
             *([] if self.enabled else ["enabled Postfix at boot"]),
             *(["installed the program smarthost"] if self.outdated else []),
             *(f"let smarthost {job.command} run" for job in self.begin),
@@ -199,6 +202,7 @@ class Host:
                 if files and (files.keys() & outdated or (self.manager.times_jobs and self.manager.idle(job)))
             ],
             self.jobs_left(job.name for job in wanted),
+            alternatives.other(),
         )
 
     def is_owned(self, path: str, mode: int) -> bool:

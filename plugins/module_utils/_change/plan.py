@@ -152,6 +152,11 @@ def report(plan: Plan, tried: Iterable[str] = ()) -> Report:
         how = ["restarted Postfix" if plan.restart else "reloaded Postfix"]
         actions += plan.found.postfix() or how
     warnings = [plan.not_at_boot, plan.untended, plan.shut_out]
+    if plan.found.mailer:
+        warnings.append(
+            f"Postfix takes the place of {plan.found.mailer} as what programs send with. That stays installed and runs "
+            "no longer; smarthost_state: absent gives it back."
+        )
     if plan.dropped:
         warnings.append(
             f"Taking over the Postfix of this host{'' if plan.found.running else ', which does not run until now'}: "

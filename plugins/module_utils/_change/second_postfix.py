@@ -33,7 +33,7 @@ trace     unix  -  -  n  -      0  bounce
 proxymap  unix  -  -  n  -      -  proxymap
 anvil     unix  -  -  n  -      1  anvil
 smtp      unix  -  -  n  -      -  smtp
-login     unix  -  -  n  -      -  smtp -o smtp_tls_security_level=none -o smtp_tls_wrappermode=no
+whole     unix  -  -  n  -      -  smtp -o smtp_tls_security_level=none -o smtp_tls_wrappermode=no
     -o smtp_tls_policy_maps= -o smtp_sasl_password_maps=static:nobody:nothing
     -o smtp_sasl_security_options=$smtp_sasl_tls_security_options
 relay     unix  -  -  n  -      -  smtp

@@ -8,10 +8,17 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import clients, master, rehearsal, route
+from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    alternatives,
+    clients,
+    master,
+    rehearsal,
+    route,
+)
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, files, login
 
@@ -29,6 +36,7 @@ def run(host: Host, wanted: Wanted, plan: Plan) -> list[str]:
     # In a dry run, packages that a run would install are not there yet.
     if host.installed and not (host.module.check_mode and wanted.installed):
         check_host(host, wanted.ca_file)
+        alternatives.check(host)
         if plan.wrong:
             clients.check(plan.clients)
             _check_configuration(host, wanted, plan)
@@ -110,7 +118,10 @@ def _rehearse(host: Host, wanted: Wanted, accounts: Sequence[Mapping[str, Any]])
     programs = os.path.dirname(host.path("postconf"))
     # Who has a token goes another way.
     levels = {account["id"]: account["tls_security_level"] for account in accounts if not account.get("oauth")}
-    trial = rehearsal.Trial(wanted.main_cf, wanted.tables, wanted.compiled, host.directory, programs, levels)
+    recipients = sorted({*chain(*wanted.aliases.values())})
+    trial = rehearsal.Trial(
+        wanted.main_cf, wanted.tables, wanted.compiled, host.directory, programs, levels, recipients
+    )
     try:
         rehearsed = rehearsal.rehearse(trial)
     except rehearsal.CannotRehearse as error:

@@ -1422,7 +1422,8 @@ REPLIES: tuple[dict[str, Any], ...] = (
     {'key': 'certificate-not-verified',
      'kind': 'certificate',
      'cause': 'The server could not prove who it is, so nothing was sent and the password stayed here. This line does '
-              'not say why; the one before it in the log does.',
+              'not say why; the one before it in the log does. If that is "Trusted TLS connection established", as on '
+              'a Mac, the certificate is right but made out to another name.',
      'remedy': 'Check in this order: the line with certificate verification failed just above in the log; the package '
                'ca-certificates is installed, and smarthost_ca_file, if set, is a file with certificates; '
                "smarthost_host is the name in the provider's instructions; the clock of this host is right.",
