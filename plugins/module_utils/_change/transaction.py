@@ -5,10 +5,10 @@ Runs on the managed host.
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
@@ -20,20 +20,6 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import files
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
     from ansible_collections.homelab.mail.plugins.module_utils._change.plan import Plan, Wanted
-
-
-@contextmanager
-def alone(directory: str) -> Iterator[None]:
-    """Two runs at once take turns. The lock is the folder itself, so that no file stays behind."""
-    if not os.path.isdir(directory):
-        yield
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
@@ -117,9 +103,9 @@ def _write_tables(host: Host, wanted: Wanted, slot: str) -> None:
         raise Refused(f"there is no user {tokens.USER} on this host that could log in by OAuth 2.")
     for name, text in wanted.texts.items():
         path = os.path.join(folder, name)
-        files.write(path, text.replace(tokens.SECRET, tokens.local_secret()), configuration.mode_of(name))
-        if name == configuration.OAUTH:
-            tokens.give_away(path)
+        owner = tokens.owner() if name == configuration.OAUTH else None
+        whole = text.replace(tokens.SECRET, tokens.local_secret())
+        files.write(path, whole, configuration.mode_of(name), owner or files.ROOT)
     for name, map_type in wanted.compiled.items():
         code, _out, err = host.command("postmap", f"{map_type}:{os.path.join(folder, name)}")
         if code != 0:
@@ -183,6 +169,8 @@ def _follow_up(host: Host, plan: Plan) -> None:
         _tidy(host, plan.slot)
     if tokens.PROXY not in plan.main_cf:
         files.remove(tokens.FOLDER)
+    elif plan.wrong:
+        tokens.forget_others(json.loads(host.read(host.table(plan.slot, configuration.OAUTH))).values())
     files.remove(os.path.join(host.folder, configuration.UNFINISHED))
     installation.put(plan.found.outdated)
     if not plan.found.enabled:

@@ -37,6 +37,12 @@ def further(ours: dict[str, Any]) -> list[dict[str, Any]]:
 def presets(ours: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`."""
     found = {host_of(account["relayhost"]): (account["id"], account["provider"]) for account in reversed(others)}
+    if host_of(tokens.PROXY) in found:
+        # It has one address for all of its accounts, and names a further one in what it says of a login.
+        if configuration.parse_main_cf(system.main_cf()).get("relayhost") == tokens.PROXY:
+            del found[host_of(tokens.PROXY)]
+        by_token = [account for account in others if account["relayhost"] == tokens.PROXY]
+        found = {**{f"({one['id']})": (one["id"], one["provider"]) for one in by_token}, **found}
     return {**found, "": ("", ours.get("provider", ""))}
 
 
@@ -45,8 +51,7 @@ def in_place() -> list[dict[str, Any]]:
 
     The password is read where one is root. What keeps it from being read is the account's `error`.
     """
-    ours, shared = system.settings(), system.values(*RELAY)
-    oauth = system.settings(configuration.OAUTH) if os.geteuid() == 0 else {}
+    ours, shared, oauth = system.settings(), system.values(*RELAY), by_token()
     found = []
     for account in ({**ours, "id": ""}, *further(ours)):
         if account["id"] in oauth:
@@ -71,6 +76,11 @@ def in_place() -> list[dict[str, Any]]:
             "error": error,
         })  # fmt: skip
     return found
+
+
+def by_token() -> dict[str, dict[str, Any]]:
+    """Id -> each account that logs in with a token; none for who may not read them."""
+    return system.settings(configuration.OAUTH) if os.geteuid() == 0 else {}
 
 
 def nexthop(account: dict[str, Any]) -> str:

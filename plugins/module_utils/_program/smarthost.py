@@ -29,6 +29,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
     second_way,
     services,
     system,
+    tokens,
 )
 
 TEST_SECONDS = 60
@@ -49,11 +50,16 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     asking = threading.Thread(target=lambda: result.update(queue=queued.queue(presets, now)))
     asking.start()
     parameters = system.values("inet_interfaces", "relayhost", "myhostname", "maillog_file")
-    answers = system.listening(parameters.get("inet_interfaces", ""))
+    answers, by_token = system.listening(parameters.get("inet_interfaces", "")), accounts.by_token()
     up = [address for address, greeting in answers.items() if greeting.startswith("220")]
     manager = managers.manager(ours.get("service_manager", ""), system.run, parameters.get("maillog_file", ""))
     result.update({
         "idle": services.idle(manager) if ours else [],
+        "ended": [
+            {"username": one["username"], "said": said, **health.explained(said, one["provider"])}
+            for one in by_token.values()
+            if (said := tokens.ended(one))
+        ],
         "host": parameters.get("myhostname", ""),
         "provider": ours.get("name", ""),
         "relayhost": parameters.get("relayhost", ""),
@@ -67,7 +73,8 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     waits = any(queued.AWAY.match(item["reason"]) for item in result["queue"]["reasons"])
     result["unreached"] = ""
     for one in ({"id": "", "relayhost": result["relayhost"]}, *others) if waits else ():
-        said = retry.unreached(retry.remembered(retry.state(one["id"])), accounts.host_of(one["relayhost"]))
+        host = by_token.get(one["id"], {}).get("host") or accounts.host_of(one["relayhost"])
+        said = retry.unreached(retry.remembered(retry.state(one["id"])), host)
         result["unreached"] = " ".join(filter(None, [result["unreached"], said]))
     away = retry.remembered(second_way.STATE) if "second_way" in ours else {}
     result["second_way"] = {**ours["second_way"], "since": away["since"]} if away.get("on") else None
@@ -368,11 +375,10 @@ def _renew(_given: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         print("Only root may read the consents. Run: sudo smarthost renew", file=sys.stderr)
         return 2
-    failed = False
-    for account in system.settings(configuration.OAUTH).values():
+    for account in accounts.by_token().values():
         try:
             oauth.renew_idle(account)
         except (oauth.Ended, oauth.Away) as error:
+            # What has ended, smarthost status tells.
             print(f"{account['username']}: {error}", file=sys.stderr)
-            failed = True
-    return int(failed)
+    return 0
