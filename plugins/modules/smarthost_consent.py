@@ -79,7 +79,7 @@ def main() -> None:
     except (oauth.Ended, oauth.Away) as error:
         known = diagnosis.explain(str(error), account.get("provider"))
         meaning = f" {known.cause} {known.remedy}" if known else ""
-        module.fail_json(msg=f"{account['username']} has not consented: {error}.{meaning}")
+        module.fail_json(msg=f"{account['username']} has not consented: {str(error).rstrip('.')}.{meaning}")
     if who:
         # What waited for this.
         system.run("postqueue", "-f")

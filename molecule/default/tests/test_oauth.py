@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, MOST_LOGINS, NAME, PROJECT, Counted, Mail, changed, run, run_site, said
+from conftest import LAB, MAIN_CF, NAME, PASSWORD, PROJECT, Mail, changed, run, run_site, said
 from testinfra.host import Host
 
 from workshop.lab.idp import CLIENT, SECRET
-from workshop.lab.provider import TOKEN_ACCOUNT, Provider
+from workshop.lab.provider import ACCOUNT, TOKEN_ACCOUNT, Provider
 
 VARIABLES = {
     "smarthost_provider": "microsoft365",
@@ -235,19 +234,52 @@ def test_an_application_with_a_secret_needs_no_person(tokens: Provider, host: Ho
     changed(run(**VARIABLES))
 
 
-def test_many_mails_take_few_logins_although_the_token_ends_meanwhile(tokens: Provider, host: Host) -> None:
-    outlook = {**VARIABLES, "smarthost_provider": "outlook"}
-    changed(consent(outlook))
-    changed(run(**outlook))
-    # A minute before its end, a token is renewed.
-    tokens.identity(lives=61)
-    marker = tokens.marker()
-    burst = Counted(host, f"{LAB}-{NAME}")
-    burst.hand_in(int(os.environ.get("MAILS", "100")))
-    burst.arrive_once(tokens)
-    # A login for each connection.
-    assert 0 < tokens.log_since(marker).count("]: connect from ") <= MOST_LOGINS
+def test_an_account_goes_from_a_token_to_a_password_and_back_with_the_mail_that_waits(
+    tokens: Provider, host: Host
+) -> None:
+    tokens.identity(revoke=True)
+    lapse(host)
+    mail = Mail(host)
+    assert "invalid_grant" in mail.reason_it_waits()
+    changed(run())
+    assert mail.arrived(tokens).login == ACCOUNT
+    assert not host.file(STORE).exists and host.run("systemctl cat smarthost-renew.timer").rc
+    tokens.set_password("another one")
+    mail = Mail(host)
+    mail.reason_it_waits()
+    changed(consent())
+    before = host.file(MAIN_CF).content_string
+    squat = "import socket, time; s = socket.create_server(('127.0.0.1', 10587)); time.sleep(300)"
+    host.run_expect([0], f'(python3 -c "{squat}" >/dev/null 2>&1 & echo $! >/run/squat.pid)')
+    refused = run(**VARIABLES)
+    host.run_expect([0], "kill $(cat /run/squat.pid)")
+    assert refused.returncode != 0 and "port 10587 of 127.0.0.1, and another program has it" in said(refused)
+    assert host.file(MAIN_CF).content_string == before and host.run("postfix status").rc == 0
     changed(run(**VARIABLES))
+    assert mail.arrived(tokens).login == TOKEN_ACCOUNT
+    tokens.set_password(PASSWORD)
+
+
+def test_a_further_account_without_a_password_is_asked_for_and_told_by_its_name(tokens: Provider, host: Host) -> None:
+    # It is the same consent.
+    changed(run(**BESIDE))
+    assert Mail(host).arrived(tokens).login == ACCOUNT
+    assert Mail(host, sender="family@nas.lan").arrived(tokens).login == TOKEN_ACCOUNT
+    tokens.identity(revoke=True)
+    lapse(host)
+    mail = Mail(host, sender="family@nas.lan")
+    mail.reason_it_waits()
+    assert Mail(host).arrived(tokens).login == ACCOUNT
+    shown = host.run_expect([1], "smarthost status").stdout
+    assert "1 waiting (family): " in shown and "playbooks/consent.yml" in shown
+    shown = host.run_expect([1], "smarthost login").stdout.splitlines()
+    assert shown[0] == f"smtp.fastmail.com accepts the login of {ACCOUNT}."
+    assert shown[1].startswith("family: smtp.office365.com refused the login: invalid_grant: ")
+    checked = said(play("check", BESIDE))
+    assert "1 waiting (family): " in checked and "playbooks/consent.yml" in checked
+    changed(consent(BESIDE))
+    assert mail.arrived(tokens).login == TOKEN_ACCOUNT
+    assert changed(run(**BESIDE)) == 0
 
 
 def test_given_back_a_host_has_nothing_of_it(identity: Provider, host: Host) -> None:

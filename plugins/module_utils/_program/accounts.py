@@ -37,13 +37,10 @@ def further(ours: dict[str, Any]) -> list[dict[str, Any]]:
 def presets(ours: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`."""
     found = {host_of(account["relayhost"]): (account["id"], account["provider"]) for account in reversed(others)}
-    if host_of(tokens.PROXY) in found:
-        # It has one address for all of its accounts, and names a further one in what it says of a login.
-        if configuration.parse_main_cf(system.main_cf()).get("relayhost") == tokens.PROXY:
-            del found[host_of(tokens.PROXY)]
-        by_token = [account for account in others if account["relayhost"] == tokens.PROXY]
-        found = {**{f"({one['id']})": (one["id"], one["provider"]) for one in by_token}, **found}
-    return {**found, "": ("", ours.get("provider", ""))}
+    # The proxy has one address for all of its accounts, and names a further one in what it says of a login.
+    by_proxy = {f"({one['id']})": (one["id"], one["provider"]) for one in others if one["id"] in by_token()}
+    alone = {host_of(tokens.PROXY): one for one in [*by_proxy.values()][:1] if "" not in by_token()}
+    return {**by_proxy, **alone, **found, "": ("", ours.get("provider", ""))}
 
 
 def in_place() -> list[dict[str, Any]]:

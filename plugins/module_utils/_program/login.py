@@ -292,7 +292,7 @@ _REFUSALS = {
 
 def sentence(outcome: Outcome, account: Mapping[str, Any]) -> str:
     """What came of a login that was not accepted, for people: what happened, why, what to do."""
-    host, said = account["host"], outcome.said
+    host, said = account["host"], outcome.said.rstrip(".")
     if account["password"]:
         said = said.replace(account["password"], "********")
     if outcome.verdict == REFUSED:

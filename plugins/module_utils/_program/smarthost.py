@@ -50,14 +50,14 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     asking = threading.Thread(target=lambda: result.update(queue=queued.queue(presets, now)))
     asking.start()
     parameters = system.values("inet_interfaces", "relayhost", "myhostname", "maillog_file")
-    answers, by_token = system.listening(parameters.get("inet_interfaces", "")), accounts.by_token()
+    answers = system.listening(parameters.get("inet_interfaces", ""))
     up = [address for address, greeting in answers.items() if greeting.startswith("220")]
     manager = managers.manager(ours.get("service_manager", ""), system.run, parameters.get("maillog_file", ""))
     result.update({
         "idle": services.idle(manager) if ours else [],
         "ended": [
             {"username": one["username"], "said": said, **health.explained(said, one["provider"])}
-            for one in by_token.values()
+            for one in accounts.by_token().values()
             if (said := tokens.ended(one))
         ],
         "host": parameters.get("myhostname", ""),
@@ -73,8 +73,7 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     waits = any(queued.AWAY.match(item["reason"]) for item in result["queue"]["reasons"])
     result["unreached"] = ""
     for one in ({"id": "", "relayhost": result["relayhost"]}, *others) if waits else ():
-        host = by_token.get(one["id"], {}).get("host") or accounts.host_of(one["relayhost"])
-        said = retry.unreached(retry.remembered(retry.state(one["id"])), host)
+        said = retry.unreached(retry.remembered(retry.state(one["id"])), accounts.host_of(one["relayhost"]))
         result["unreached"] = " ".join(filter(None, [result["unreached"], said]))
     away = retry.remembered(second_way.STATE) if "second_way" in ours else {}
     result["second_way"] = {**ours["second_way"], "since": away["since"]} if away.get("on") else None

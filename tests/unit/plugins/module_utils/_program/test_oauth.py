@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils._program import (
+    accounts,
     diagnosis,
     health,
     login,
@@ -479,11 +480,30 @@ def test_what_ends_of_a_further_account_names_it(account: Any, through: smtplib.
     assert code == 535 and said.endswith(b"(family)")
 
 
+@pytest.mark.parametrize("default", [False, True])
+def test_what_the_proxy_says_is_told_of_the_account_that_it_is_about(
+    default: bool, account: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [*([""] if default else []), "family", "work"]
+    monkeypatch.setattr(accounts, "by_token", lambda: dict.fromkeys(names, account))
+    others = [{"id": name, "provider": "outlook", "relayhost": "[smtp.office365.com]:587"} for name in names if name]
+    others.append({"id": "club", "provider": "gmx", "relayhost": "[mail.gmx.net]:587"})
+    presets = accounts.presets({"provider": "microsoft365"}, others)
+    about = {
+        "server 127.0.0.1[127.0.0.1] said: 535 invalid_grant: x. (work)": "work",
+        "server 127.0.0.1[127.0.0.1] said: 421 4.4.1 smtp.office365.com: logging in: x (family)": "family",
+        "server 127.0.0.1[127.0.0.1] said: 535 invalid_grant: x.": "" if default else "family",
+        "host mail.gmx.net[1.2.3.4] said: 550 x": "club",
+    }
+    for text, name in about.items():
+        assert health.explained(text, presets).get("account", "") == name
+
+
 def test_an_account_is_named_by_its_user(account: Any, tmp_path: Path) -> None:
     tokens.local_secret(make=True)
     secret = tokens.local_secret()
-    accounts = {"": {"username": "a"}, "family": {"username": "b"}}
-    assert proxy._known(_plain(secret), accounts) == {"username": "a"}
-    assert proxy._known(_plain(secret).replace(" ", "  "), accounts) is None
+    both = {"": {"username": "a"}, "family": {"username": "b"}}
+    assert proxy._known(_plain(secret), both) == {"username": "a"}
+    assert proxy._known(_plain(secret).replace(" ", "  "), both) is None
     family = "PLAIN " + base64.b64encode(f"\0family\0{secret}".encode()).decode()
-    assert proxy._known(family, accounts) == {"username": "b"}
+    assert proxy._known(family, both) == {"username": "b"}
