@@ -209,6 +209,13 @@ _IDP_UNIT = f"""\
 ExecStart=/usr/bin/python3 /opt/idp.py {TOKEN_ACCOUNT} {CERTIFICATE}
 """
 
+# Debian's unit withholds this. A reload that ends a service then waits at full speed until its processes leave by
+# themselves, and the whole of Postfix waits with it.
+_KILL = """\
+[Service]
+CapabilityBoundingSet=CAP_KILL
+"""
+
 _FILES = {
     "/etc/postfix/main.cf": _MAIN_CF,
     "/etc/postfix/master.cf": _MASTER_CF,
@@ -216,6 +223,7 @@ _FILES = {
     "/etc/dovecot/dovecot.conf": _DOVECOT_CONF,
     "/opt/milter.py": Path(milter.__file__).read_text(),
     "/etc/systemd/system/milter.service": _UNIT,
+    "/etc/systemd/system/postfix.service.d/kill.conf": _KILL,
     "/opt/idp.py": Path(idp.__file__).read_text(),
     "/etc/systemd/system/idp.service": _IDP_UNIT,
 }
@@ -279,6 +287,7 @@ class Provider:
             for path, text in _FILES.items()
         ).replace("@concurrency@", str(concurrency()))
         self._shell(
+            "mkdir -p /etc/systemd/system/postfix.service.d\n"
             f"install -d -o 5000 -g 5000 -m 700 /var/mail/lab {INBOX} {INBOX}/new\n"
             f"touch {LOG}\n"
             + self._password_script(_PASSWORDS)

@@ -184,7 +184,8 @@ def make(want: Wanted, seen: Seen) -> Plan:
         for name, line in want.services.items()
         if name not in seen.services
     }
-    restart = configuration.needs_restart(seen.main_cf, main_cf) or bool(found.postfix())
+    # Under Debian 13's unit, Postfix can end no process: a reload would wait for those of a service that is gone.
+    restart = configuration.needs_restart(seen.main_cf, main_cf) or bool(surplus or found.postfix())
     unfinished = os.path.join(seen.directory, configuration.FOLDER, configuration.UNFINISHED)
     return Plan(
         before=seen.main_cf,

@@ -120,7 +120,7 @@ def test_an_account_that_goes_leaves_nothing_and_its_mail_takes_the_other_way() 
     assert (planned.surplus, planned.missing, planned.new_login) == ([COPY], {}, True)
     assert plan.report(planned).actions[1] == f"took {COPY} out of master.cf"
     left = account_seen(wanted=WANTED, services=[])
-    assert plan.report(plan.make(WANTED, left)).actions == [f"took {COPY} out of master.cf", "reloaded Postfix"]
+    assert plan.report(plan.make(WANTED, left)).actions == [f"took {COPY} out of master.cf", "restarted Postfix"]
 
 
 def test_mail_that_waits_is_looked_up_in_what_is_new() -> None:
