@@ -36,7 +36,8 @@ class ActionModule(readable.Action):
                 self._display.display(f"{host}: waits for it, {max(1, round((end - told) / 60))} minutes more.")
         if waits and not found.get("failed"):
             names = ", ".join(one["username"] for one in waits.values())
-            found = {"failed": True, "msg": f"No consent for {names} came in time. Run the playbook again."}
+            again = "Run the playbook again. Where the page allows no code, docs/oauth.md knows a way without."
+            found = {"failed": True, "msg": f"No consent for {names} came in time. {again}"}
         return {**found, "changed": bool(who), "who": who}
 
     def _ask(self, task_vars: dict[str, Any], logins: list[Any], begin: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -60,6 +60,7 @@ JOBS = (
     Job("rest", "default", "trixie"),
     Job("fleet", "default", "bookworm,trixie,forky", (*EACH, "test_check")),
     # Many hosts, or packages that take long: of make proof alone.
+    Job("mac-tokens", "systems", "macbook", ("test_tokens",), "proof"),
     Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls", "test_oauth_long"), "proof"),
 )
 
@@ -68,16 +69,19 @@ def _present(scenario: str) -> list[str]:
     return sorted(path.stem for path in PROJECT.glob(f"molecule/{scenario}/tests/test_*.py"))
 
 
+def _but_for(scenario: str, others: set[tuple[str, str]]) -> tuple[str, ...]:
+    """A scenario's tests without those of others; nothing where it is whole."""
+    whole = [(scenario, test) for test in _present(scenario)]
+    return tuple(test for one, test in whole if (one, test) not in others) if others & {*whole} else ()
+
+
 def chosen(limit: str) -> list[Job]:
     """All jobs, or the whole of each scenario that has a host that LIMIT names."""
     if limit == "all":
-        taken = {test for job in JOBS for test in job.tests}
-        rest = tuple(test for test in _present("default") if test not in taken)
-        return [
-            job if job.tests or job.scenario != "default" else Job(job.name, "default", job.hosts, rest) for job in JOBS
-        ]
-    long = {test for job in JOBS if job.group == "proof" for test in job.tests}
-    parts = {"default": tuple(test for test in _present("default") if test not in long)}
+        taken = {(job.scenario, test) for job in JOBS for test in job.tests}
+        return [replace(job, tests=job.tests or _but_for(job.scenario, taken)) for job in JOBS]
+    long = {(job.scenario, test) for job in JOBS if job.group == "proof" for test in job.tests}
+    parts = {job.scenario: _but_for(job.scenario, long) for job in JOBS}
     wanted = set(re.split("[,:]", limit))
     inventories = sorted(PROJECT.glob("molecule/*/inventory/hosts.yml"))
     hosts = {path.parts[-3]: set(yaml.safe_load(path.read_text())["all"]["hosts"]) for path in inventories}
