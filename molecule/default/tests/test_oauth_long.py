@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import testinfra
 from conftest import LAB, MOST_LOGINS, NAME, Counted, Mail, changed, run
-from test_oauth import STORE, VARIABLES, consent, lapse
+from test_oauth import VARIABLES, consent, lapse
 from testinfra.host import Host
 
 from workshop.lab import labs
@@ -62,7 +62,8 @@ def test_after_a_boot_mail_leaves_with_the_same_consent(tokens: Provider, host: 
 
 def test_a_host_that_was_given_back_asks_for_a_new_consent(tokens: Provider, host: Host) -> None:
     changed(run(smarthost_state="absent"))
-    assert not host.user("_smarthost").exists and not host.file(STORE).exists
+    assert not host.user("_smarthost").exists and not host.file("/var/lib/smarthost").exists
+    assert host.run("grep -s 10587 /etc/postfix/master.cf").rc
     assert run(**OUTLOOK).returncode
     changed(consent(OUTLOOK))
     changed(run(**OUTLOOK))

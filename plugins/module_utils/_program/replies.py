@@ -927,6 +927,12 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'cause': 'Postfix and the program that logs in with a token do not have the same secret.',
      'remedy': 'Run the playbook again.',
      'says': ("This is not the secret of this host's Postfix",)},
+    {'key': 'oauth-proxy',
+     'kind': 'configuration',
+     'cause': 'Postfix does not listen at the port where it starts the program that logs in with a token: its '
+              'master.cf lacks that line, or Postfix was not reloaded since.',
+     'remedy': 'Run the playbook again.',
+     'says': ('connect to 127.0.0.1[127.0.0.1]:10587:',)},
     {'key': 'outlook-no-passwords',
      'kind': 'policy',
      'cause': 'Outlook.com has taken no passwords since September 2024, not even app passwords. Many mailboxes refuse '
