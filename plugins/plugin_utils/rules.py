@@ -109,7 +109,6 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     check_mailbox(verdict, settings, account, providers)
     account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
     check_senders(verdict, accounts)
-    verdict.plan["second_way"] = read_second_way(verdict, settings, accounts[1:])
     # texthash is read as text; the other types have to be compiled. All other tables are patterns.
     logins = [f"sasl_passwd-{one['id']}".rstrip("-") for one in accounts]
     verdict.plan["compiled"] = (
@@ -132,6 +131,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     _check_open_relay(verdict)
     verdict.plan["hostname"] = _hostname(verdict, settings)
     verdict.plan["maps"] = senders.maps(accounts, verdict.plan["aliases"])
+    verdict.plan["second_way"] = read_second_way(verdict, settings, verdict.plan)
     verdict.plan["watch"] = _watch(verdict, settings)
     _for_host(verdict.plan)
     _check_ca_file(verdict, settings)

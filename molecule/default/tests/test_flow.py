@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import LAB, MOST_LOGINS, NAME, NEW_PASSWORD, OLD_AND_NEW, Counted, logins
+from conftest import LAB, MOST_LOGINS, NAME, NEW_PASSWORD, OLD_AND_NEW, Counted, logins, long
 from testinfra.host import Host
 
 from workshop.lab.provider import Provider
@@ -48,6 +48,7 @@ def together(log: str) -> int:
 
 
 @pytest.mark.parametrize("name", [NAME], scope="module")
+@long
 def test_what_waited_for_the_provider_leaves_by_itself_when_it_is_back(provider: Provider, mails: Counted) -> None:
     provider.answer(False)
     mails.hand_in(BURST)

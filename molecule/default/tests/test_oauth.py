@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, MAIN_CF, NAME, PASSWORD, PROJECT, Mail, changed, run, run_site, said
+from conftest import LAB, MAIN_CF, NAME, PASSWORD, PROJECT, Mail, changed, long, run, run_site, said
 from testinfra.host import Host
 
 from workshop.lab.idp import CLIENT, SECRET
@@ -239,6 +239,7 @@ def test_an_application_with_a_secret_needs_no_person(tokens: Provider, host: Ho
     assert place.endswith("/oauth.json") and (host.file(place).user, host.file(place).mode) == ("_smarthost", 0o600)
 
 
+@long
 def test_an_account_goes_from_a_token_to_a_password_and_back_with_the_mail_that_waits(
     tokens: Provider, host: Host
 ) -> None:

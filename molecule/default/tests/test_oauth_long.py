@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, MOST_LOGINS, NAME, Counted, Mail, changed, run
+from conftest import LAB, MOST_LOGINS, NAME, Counted, Mail, changed, long, run
 from test_oauth import VARIABLES, consent, lapse
 from testinfra.host import Host
 
@@ -35,6 +35,7 @@ def tokens(host: Host) -> Iterator[Provider]:
     provider.reset()
 
 
+@long
 def test_500_mails_take_10_logins_at_most_although_the_token_ends_three_times(tokens: Provider, host: Host) -> None:
     # A minute before its end, a token is renewed.
     tokens.identity(lives=63)
@@ -52,6 +53,7 @@ def test_500_mails_take_10_logins_at_most_although_the_token_ends_three_times(to
     tokens.identity(lives=3600)
 
 
+@long
 def test_after_a_boot_mail_leaves_with_the_same_consent(tokens: Provider, host: Host) -> None:
     labs.reboot(LAB, NAME)
     assert Mail(host).arrived(tokens).login == TOKEN_ACCOUNT
@@ -60,6 +62,7 @@ def test_after_a_boot_mail_leaves_with_the_same_consent(tokens: Provider, host: 
     assert host.run("systemctl is-active smarthost-renew.timer").stdout == "active\n"
 
 
+@long
 def test_a_host_that_was_given_back_asks_for_a_new_consent(tokens: Provider, host: Host) -> None:
     changed(run(smarthost_state="absent"))
     assert not host.user("_smarthost").exists and not host.file("/var/lib/smarthost").exists

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import LAB, MAIN_CF, PASSWORD, UNTIDY, Mail, changed, proves, run, said
+from conftest import LAB, MAIN_CF, PASSWORD, UNTIDY, Mail, changed, long, proves, run, said
 from testinfra.host import Host
 
 from workshop.lab import labs
@@ -132,6 +132,7 @@ def _address(host: Host) -> str:
 
 
 @pytest.mark.usefixtures("usual")
+@long
 def test_the_watch_runs_by_what_the_system_has(host: Host, name: str) -> None:
     watch = {"smarthost_watch_textfile": "/var/run/textfiles", "smarthost_watch_minutes": 1}
     done = run(limit=name, **watch)
@@ -150,6 +151,7 @@ def test_the_watch_runs_by_what_the_system_has(host: Host, name: str) -> None:
     assert changed(run(limit=name, **watch), name) == 0
 
 
+@long
 def test_what_waited_for_the_provider_leaves_when_it_is_back(host: Host, name: str, provider: Provider) -> None:
     provider.answer(False)
     mail = Mail(host)

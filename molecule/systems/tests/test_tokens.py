@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
-from conftest import PROJECT, Mail, changed, run, run_site
+from conftest import PROJECT, Mail, changed, long, run, run_site
 from testinfra.host import Host
 
 from workshop.lab.idp import CLIENT
@@ -32,6 +32,7 @@ def consent() -> subprocess.CompletedProcess[str]:
     return run_site(extra, limit=MAC, playbook=PROJECT / "playbooks/consent.yml")
 
 
+@long
 def test_a_mac_sends_with_a_token_and_keeps_it_good(host: Host, name: str, provider: Provider) -> None:
     if name != MAC:
         return

@@ -176,6 +176,14 @@ def remove_services(host: Host, names: Iterable[str]) -> None:
         host.command("postconf", "-MX", name, check=False)
 
 
+def remove_sockets(host: Host, names: Iterable[str]) -> None:
+    """Remove what Postfix, which does not know them any more, leaves of such services."""
+    queue = host.value("queue_directory") if names else ""
+    for name, _slash, kind in (name.partition("/") for name in names):
+        files.remove(os.path.join(queue, "private", name))
+        files.remove(os.path.join(queue, "pid", f"{kind}.{name}"))
+
+
 def sweep(host: Host) -> None:
     """Remove what a run has left beside main.cf that was killed while it wrote or replaced that."""
     for path in glob.glob(os.path.join(host.directory, ".main.cf-*")):
@@ -239,6 +247,7 @@ def _put_back(host: Host, original: Original, found: dict[str, Any], record: dic
         try:
             if found and host.installed:
                 _run_as_before(host, found)
+                remove_sockets(host, found.get("services", []))
         finally:
             for sentence in Packages(host).give_back(record).values() if record else []:
                 host.module.warn(sentence)

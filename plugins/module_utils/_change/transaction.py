@@ -5,6 +5,7 @@ Runs on the managed host.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -12,10 +13,21 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import daemon, errors, installation, waiting
+from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    daemon,
+    errors,
+    installation,
+    master,
+    waiting,
+)
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
-from ansible_collections.homelab.mail.plugins.module_utils._change.original import Original, remove_services, sweep
-from ansible_collections.homelab.mail.plugins.module_utils._program import files, services, tokens
+from ansible_collections.homelab.mail.plugins.module_utils._change.original import (
+    Original,
+    remove_services,
+    remove_sockets,
+    sweep,
+)
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, retry, services, tokens
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
@@ -59,7 +71,7 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
             daemon.take(host, plan.restart or stops)
         undo.pop_all()
     with errors.made_up_for_by_the_next_run():
-        _follow_up(host, plan)
+        _follow_up(host, wanted, plan)
 
 
 def _runs_as_before(host: Host, plan: Plan) -> Callable[[object, BaseException | None, object], None]:
@@ -154,7 +166,7 @@ def _add_services(host: Host, missing: Mapping[str, str]) -> None:
 # --- when Postfix goes by it --------------------------------------------------------------------------
 
 
-def _follow_up(host: Host, plan: Plan) -> None:
+def _follow_up(host: Host, wanted: Wanted, plan: Plan) -> None:
     """What the change is for, and what belongs to it."""
     if plan.wrong and any(plan.requeue.values()):
         # What a daemon that still went by the old configuration has queued meanwhile.
@@ -167,10 +179,8 @@ def _follow_up(host: Host, plan: Plan) -> None:
         # The password from before must not stay on the disk.
         Original(host).move_secrets_away()
         _tidy(host, plan.slot)
-    if tokens.PROXY not in plan.main_cf:
-        files.remove(tokens.FOLDER)
-    elif plan.wrong:
-        tokens.forget_others(json.loads(host.read(host.table(plan.slot, configuration.OAUTH))).values())
+    remove_sockets(host, plan.surplus)
+    _forget(wanted)
     files.remove(os.path.join(host.folder, configuration.UNFINISHED))
     installation.put(plan.found.outdated)
     if not plan.found.enabled:
@@ -187,6 +197,18 @@ def _follow_up(host: Host, plan: Plan) -> None:
         raise Failed(
             f"Postfix runs with the new configuration, but the timers that look after it do not: {error}"
         ) from error
+
+
+def _forget(wanted: Wanted) -> None:
+    """Keep nothing of accounts that are no more: no token, and not what their mail was told."""
+    by_token = json.loads(wanted.texts.get(configuration.OAUTH, "{}"))
+    if by_token:
+        tokens.forget_others(by_token.values())
+    else:
+        files.remove(tokens.FOLDER)
+    ids = (master.account(name) for name in wanted.services)
+    for path in {*glob.glob(retry.state("*"))} - {*map(retry.state, filter(None, ids))}:
+        files.remove(path)
 
 
 def _tidy(host: Host, slot: str) -> None:

@@ -35,12 +35,19 @@ def further(ours: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def presets(ours: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
-    """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`."""
-    found = {host_of(account["relayhost"]): (account["id"], account["provider"]) for account in reversed(others)}
-    # The proxy has one address for all of its accounts, and names a further one in what it says of a login.
+    """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`.
+
+    What a server says that several accounts have is of none of them. So it is with the proxy for tokens, which names a
+    further account itself in what it says of a login.
+    """
     by_proxy = {f"({one['id']})": (one["id"], one["provider"]) for one in others if one["id"] in by_token()}
-    alone = {host_of(tokens.PROXY): one for one in [*by_proxy.values()][:1] if "" not in by_token()}
-    return {**by_proxy, **alone, **found, "": ("", ours.get("provider", ""))}
+    found = {host_of(tokens.PROXY): one for one in by_proxy.values() if len(by_token()) == 1}
+    for account in others:
+        host = host_of(account["relayhost"])
+        found[host] = ("" if host in found else account["id"], account["provider"])
+    own = configuration.parse_main_cf(system.main_cf()).get("relayhost", "") if others else ""
+    found.pop(host_of(own), None)
+    return {**by_proxy, **found, "": ("", ours.get("provider", ""))}
 
 
 def in_place() -> list[dict[str, Any]]:
@@ -78,11 +85,6 @@ def in_place() -> list[dict[str, Any]]:
 def by_token() -> dict[str, dict[str, Any]]:
     """Id -> each account that logs in with a token; none for who may not read them."""
     return system.settings(configuration.OAUTH) if os.geteuid() == 0 else {}
-
-
-def nexthop(account: dict[str, Any]) -> str:
-    """Where Postfix sends what it has for an account."""
-    return tokens.PROXY if account.get("oauth") else f"[{account['host']}]:{account['port']}"
 
 
 def host_of(relay: str) -> str:

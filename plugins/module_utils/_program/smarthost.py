@@ -348,13 +348,12 @@ def _retry(_given: argparse.Namespace) -> int:
     manager = managers.manager(system.settings().get("service_manager", ""), system.run)
     found, way = accounts.in_place(), system.settings().get("second_way")
     # A server that several accounts have is asked once.
-    for account in {account["host"]: account for account in reversed(found)}.values():
+    for account in {(account["host"], account["port"]): account for account in reversed(found)}.values():
         reached = functools.cache(functools.partial(login.answers, account))
         said = [retry.look(account, manager, reached)] if account["host"] else []
         if way and account["host"] and not account["id"]:
-            other = next(accounts.nexthop(one) for one in found if one["id"] == way["account"])
             memory = retry.remembered(second_way.STATE)
-            said.append(second_way.look(way, other, memory, retry.waits(account["host"]), reached, time.time()))
+            said.append(second_way.look(way, memory, retry.waits(account), reached, time.time()))
         for sentence in filter(None, said):
             print(sentence)
     if not way:

@@ -399,7 +399,7 @@ def test_a_provider_that_is_away_is_named_as_what_smarthost_retry_asks_for(accou
     code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
     assert (code, said) == (421, b"4.4.1 localhost: connecting to localhost port 1: Connection refused")
     reason = f"SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 421 {said.decode()}"
-    assert queued.waits_for({"queue_name": "deferred", "recipients": [{"delay_reason": reason}]}, "localhost")
+    assert queued.waits_for({"queue_name": "deferred", "recipients": [{"delay_reason": reason}]}, "localhost", 587)
 
 
 def test_a_wrong_certificate_is_no_outage(account: Any, authority: Path, through: smtplib.SMTP) -> None:
@@ -480,19 +480,19 @@ def test_what_ends_of_a_further_account_names_it(account: Any, through: smtplib.
     assert code == 535 and said.endswith(b"(family)")
 
 
-@pytest.mark.parametrize("default", [False, True])
+@pytest.mark.parametrize(("names", "untold"), [(["family"], "family"), (["family", "work"], ""), (["", "family"], "")])
 def test_what_the_proxy_says_is_told_of_the_account_that_it_is_about(
-    default: bool, account: Any, monkeypatch: pytest.MonkeyPatch
+    names: list[str], untold: str, account: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [*([""] if default else []), "family", "work"]
     monkeypatch.setattr(accounts, "by_token", lambda: dict.fromkeys(names, account))
+    monkeypatch.setattr(accounts.system, "main_cf", lambda: "relayhost = [smtp.fastmail.com]:465\n")
     others = [{"id": name, "provider": "outlook", "relayhost": "[smtp.office365.com]:587"} for name in names if name]
     others.append({"id": "club", "provider": "gmx", "relayhost": "[mail.gmx.net]:587"})
     presets = accounts.presets({"provider": "microsoft365"}, others)
     about = {
-        "server 127.0.0.1[127.0.0.1] said: 535 invalid_grant: x. (work)": "work",
+        f"server 127.0.0.1[127.0.0.1] said: 535 invalid_grant: x. ({names[-1]})": names[-1],
         "server 127.0.0.1[127.0.0.1] said: 421 4.4.1 smtp.office365.com: logging in: x (family)": "family",
-        "server 127.0.0.1[127.0.0.1] said: 535 invalid_grant: x.": "" if default else "family",
+        "host 127.0.0.1[127.0.0.1] said: 550 x": untold,
         "host mail.gmx.net[1.2.3.4] said: 550 x": "club",
     }
     for text, name in about.items():
