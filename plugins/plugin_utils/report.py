@@ -28,7 +28,10 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     state, login = found["state"], found["login"]
     waiting, sent = state["queue"], state["last_delivery"]
     # Queue and login mostly tell of the same fault: once is enough.
-    notes = [health.meaning(reason) or reason["reason"] for reason in waiting["reasons"]]
+    notes = [
+        f"{reason.get('account', '')}: {health.meaning(reason) or reason['reason']}".removeprefix(": ")
+        for reason in waiting["reasons"]
+    ]
     notes += [problem for problem in state["problems"] if not any(problem in note for note in notes)]
     known = any(reason.get("cause", login["said"] + "?") in login["said"] for reason in waiting["reasons"])
     if not known:

@@ -386,6 +386,13 @@ systemctl restart dovecot
             f"postconf -e line_length_limit=12288\n{_AGE}timeout 10 sh -c '{listens}'\ndoveadm reload\n"
         )
 
+    def offer(self, mechanisms: str) -> None:
+        """Take tokens by these mechanisms alone."""
+        self._shell(
+            f"sed -i 's/^auth_mechanisms.*/auth_mechanisms = plain login {mechanisms}/' /etc/dovecot/dovecot.conf"
+        )
+        self._shell("doveadm reload")
+
     def identity(self, **wanted: object) -> dict[str, list[str]]:
         """Change something of the identity provider; what it was asked and what it has given."""
         asks = (

@@ -173,6 +173,9 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
     if queue["oldest_seconds"] > stuck_seconds:
         wrong.append(f"Mail has waited for {system.span(queue['oldest_seconds'])}.")
     wrong += [item["cause"] for item in queue["reasons"] if _lasts(item)][:1]
+    for one in found["ended"]:
+        if not any(one["said"] in item["reason"] for item in queue["reasons"]):
+            wrong.append(f"{one['username']} gets no token: {_ended(one['said'])} {meaning(one)}".rstrip())
     if found["unreached"]:
         wrong.append(found["unreached"])
     return wrong + [_loss(group, found["time"]) for group in found["losses"]]
