@@ -283,6 +283,15 @@ def test_while_the_provider_is_away_the_other_account_delivers_and_then_no_longe
 ) -> None:
     assert changed(run(**SPARE)) == 1
     host.run_expect([0], "systemctl stop smarthost-retry.timer")
+    # Not for what it puts off.
+    provider.reply("rcpt", "450 4.7.1 Try again later")
+    put_off = Mail(host)
+    assert "450 4.7.1" in put_off.reason_it_waits()
+    assert host.run_expect([0], "smarthost retry").stdout == ""
+    assert not host.file("/var/lib/smarthost/second_way.json").exists
+    provider.reply("rcpt", None)
+    host.run_expect([0], "postqueue -f")
+    assert put_off.arrived(provider).login == ACCOUNT
     provider.close("submissions")
     senders = ("root", "casey@fastmail.com", "nut", "root@3f2a1b9c", "backup", '""')
     headers = "From: x@nas.lan\nTo: friend@elsewhere.test"
