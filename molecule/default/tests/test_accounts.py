@@ -382,14 +382,17 @@ BLOCKS = {
 }
 
 
-@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL), ids=list(BLOCKS))
-def test_what_the_page_shows_can_be_copied(host: Host, text: str) -> None:
-    filled = re.sub(r'"\{\{ (\w+) \}\}"', lambda found: VAULT.get(found[1], NEW_PASSWORD), text)
-    variables = yaml.safe_load(filled)
-    changed(run(smarthost_verify_login=False, **variables))
-    [account] = variables["smarthost_accounts"]
-    table = host.check_output("echo /etc/postfix/smarthost/?/relay")
-    for sender in BLOCKS[account["name"]]:
-        way = host.check_output(f"postmap -q {sender} regexp:{table}")
-        assert way.startswith(f"smarthost-{account['name']}:["), sender
-    assert host.run(f"postmap -q root@{NAME} regexp:{table}").stdout == ""
+def test_what_the_page_shows_can_be_copied(host: Host) -> None:
+    shown = set()
+    for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL):
+        filled = re.sub(r'"\{\{ (\w+) \}\}"', lambda found: VAULT.get(found[1], NEW_PASSWORD), text)
+        variables = yaml.safe_load(filled)
+        changed(run(smarthost_verify_login=False, **variables))
+        [account] = variables["smarthost_accounts"]
+        shown.add(account["name"])
+        table = host.check_output("echo /etc/postfix/smarthost/?/relay")
+        for sender in BLOCKS[account["name"]]:
+            way = host.check_output(f"postmap -q {sender} regexp:{table}")
+            assert way.startswith(f"smarthost-{account['name']}:["), sender
+        assert host.run(f"postmap -q root@{NAME} regexp:{table}").stdout == ""
+    assert shown == BLOCKS.keys()
