@@ -63,9 +63,12 @@ JOBS = (
     Job("long", "default", "trixie", group="proof", long="only"),
     Job("other-systems", "systems", "openrc,noinit", group="proof", long="too"),
     Job("fleet", "default", "bookworm,trixie,forky", EACH, "proof", long="too"),
+    Job("oauth-old", "default", "bullseye", ("test_oauth",), "proof", long="too"),
+    Job("mac-long", "systems", "macbook", ("test_systems", "test_tokens"), "proof", long="only"),
     Job("trial-new", "default", "sid", ("test_trial", "test_rehearsal", "test_flow"), "proof", long="too"),
     Job("long-replies", "replies", group="proof", long="only"),
     Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls"), "proof", long="too"),
+    Job("recipes", "default", "trixie", ("test_recipes_of_programs",), "proof", long="too"),
 )
 
 

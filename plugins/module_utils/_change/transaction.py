@@ -5,16 +5,16 @@ Runs on the managed host.
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    alternatives,
     daemon,
     errors,
     installation,
@@ -33,20 +33,6 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import files
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
     from ansible_collections.homelab.mail.plugins.module_utils._change.plan import Plan, Wanted
-
-
-@contextmanager
-def alone(directory: str) -> Iterator[None]:
-    """Two runs at once take turns. The lock is the folder itself, so that no file stays behind."""
-    if not os.path.isdir(directory):
-        yield
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
@@ -82,6 +68,10 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
             # Nothing may be on its way with what is looked up anew.
             daemon.stop(host)
             waiting.requeue(host, plan.slot, plan.requeue, waiting.QUEUES)
+        if plan.found.mailer:
+            # Before Postfix starts: it may have port 25.
+            undo.callback(alternatives.give_back, host, alternatives.note(host))
+            alternatives.take(host)
         if plan.runs_anew:
             daemon.take(host, plan.restart or stops)
         undo.pop_all()
@@ -130,9 +120,9 @@ def _write_tables(host: Host, wanted: Wanted, slot: str) -> None:
         raise Refused(f"there is no user {tokens.USER} on this host that could log in by OAuth 2.")
     for name, text in wanted.texts.items():
         path = os.path.join(folder, name)
-        files.write(path, text.replace(tokens.SECRET, tokens.local_secret()), configuration.mode_of(name))
-        if name == configuration.OAUTH:
-            tokens.give_away(path)
+        owner = tokens.owner() if name == configuration.OAUTH else None
+        whole = text.replace(tokens.SECRET, tokens.local_secret())
+        files.write(path, whole, configuration.mode_of(name), owner or files.ROOT)
     for name, map_type in wanted.compiled.items():
         code, _out, err = host.command("postmap", f"{map_type}:{os.path.join(folder, name)}")
         if code != 0:
@@ -217,11 +207,12 @@ def _follow_up(host: Host, wanted: Wanted, plan: Plan) -> None:
 def _forget(wanted: Wanted) -> None:
     """Keep nothing of accounts that are no more: no token, and not what their mail was told."""
     by_token = json.loads(wanted.texts.get(configuration.OAUTH, "{}"))
-    if not by_token:
+    if by_token:
+        tokens.forget_others(by_token.values())
+    else:
         files.remove(tokens.FOLDER)
     ids = (master.account(name) for name in wanted.services)
-    kept = {*(tokens.path({"id": name}) for name in by_token), *map(retry.state, filter(None, ids))}
-    for path in {*glob.glob(os.path.join(tokens.FOLDER, "token*")), *glob.glob(retry.state("*"))} - kept:
+    for path in {*glob.glob(retry.state("*"))} - {*map(retry.state, filter(None, ids))}:
         files.remove(path)
 
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._program import system
+from ansible_collections.homelab.mail.plugins.module_utils._program import system, tokens
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
@@ -37,15 +37,17 @@ def further(ours: dict[str, Any]) -> list[dict[str, Any]]:
 def presets(ours: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`.
 
-    What a server says that several accounts have is of none of them.
+    What a server says that several accounts have is of none of them. So it is with the proxy for tokens, which names a
+    further account itself in what it says of a login.
     """
-    found: dict[str, tuple[str, str]] = {}
+    by_proxy = {f"({one['id']})": (one["id"], one["provider"]) for one in others if one["id"] in by_token()}
+    found = {host_of(tokens.PROXY): one for one in by_proxy.values() if len(by_token()) == 1}
     for account in others:
         host = host_of(account["relayhost"])
         found[host] = ("" if host in found else account["id"], account["provider"])
     own = configuration.parse_main_cf(system.main_cf()).get("relayhost", "") if others else ""
     found.pop(host_of(own), None)
-    return {**found, "": ("", ours.get("provider", ""))}
+    return {**by_proxy, **found, "": ("", ours.get("provider", ""))}
 
 
 def in_place() -> list[dict[str, Any]]:
@@ -53,8 +55,7 @@ def in_place() -> list[dict[str, Any]]:
 
     The password is read where one is root. What keeps it from being read is the account's `error`.
     """
-    ours, shared = system.settings(), system.values(*RELAY)
-    oauth = system.settings(configuration.OAUTH) if os.geteuid() == 0 else {}
+    ours, shared, oauth = system.settings(), system.values(*RELAY), by_token()
     found = []
     for account in ({**ours, "id": ""}, *further(ours)):
         if account["id"] in oauth:
@@ -81,6 +82,11 @@ def in_place() -> list[dict[str, Any]]:
     return found
 
 
+def by_token() -> dict[str, dict[str, Any]]:
+    """Id -> each account that logs in with a token; none for who may not read them."""
+    return system.settings(configuration.OAUTH) if os.geteuid() == 0 else {}
+
+
 def host_of(relay: str) -> str:
     """The name in a relayhost.
 
@@ -102,7 +108,7 @@ def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
         return "", "", ""
     table = parameters.get("smtp_sasl_password_maps", "")
     if not re.fullmatch(r"\w+:/\S+", table):
-        # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
+        # Several, or a login in main.cf itself: which of them Postfix would take cannot be told.
         return "", "", "smtp_sasl_password_maps is not one table, as the role has it"
     _code, found, error = system.run("postmap", "-q", parameters["relayhost"], table)
     username, _colon, password = found.rstrip("\n").partition(":")

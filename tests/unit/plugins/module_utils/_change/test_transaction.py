@@ -316,11 +316,13 @@ def test_nothing_is_kept_of_an_account_that_is_no_more(tmp_path: Path, monkeypat
     monkeypatch.setattr(services, "STATE", str(tmp_path))
     monkeypatch.setattr(tokens, "FOLDER", str(tmp_path / "oauth"))
     (tmp_path / "oauth").mkdir()
-    ours = {"retry.json", "retry-a.json", "second_way.json", "oauth/token-a.json", "oauth/secret"}
+    account = {"username": "a", "oauth": {}}
+    kept = f"oauth/{os.path.basename(tokens.path(account))}"
+    ours = {"retry.json", "retry-a.json", "second_way.json", kept, "oauth/secret"}
     for name in {*ours, "retry-b.json", "oauth/token-b.json", "oauth/token.json"}:
         (tmp_path / name).write_text("{}")
     wanted = dataclasses.replace(
-        FIRST, services={"smarthost-a/unix": ""}, tables={configuration.OAUTH: json.dumps({"a": {}})}
+        FIRST, services={"smarthost-a/unix": ""}, tables={configuration.OAUTH: json.dumps({"a": account})}
     )
     transaction._forget(wanted)
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == ours

@@ -52,6 +52,7 @@ def state(**given: Any) -> dict[str, Any]:
         "not_handed_in": [],
         "unreached": "",
         "idle": [],
+        "ended": [],
         "problems": [],
         "healthy": True,
     }
@@ -86,7 +87,7 @@ def test_a_queue_that_cannot_be_read_is_not_empty() -> None:
 def told(host_log: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the state is after such a log, the last line first."""
     ours = {"provider": "fastmail", "service_manager": "systemd", "recipients": ["you@example.com"]}
-    monkeypatch.setattr(system, "settings", lambda *_name: ours)
+    monkeypatch.setattr(system, "settings", lambda *name: {} if name else ours)
     monkeypatch.setattr(system, "values", lambda *names: {"relayhost": "[smtp.fastmail.com]:465"})
     monkeypatch.setattr(system, "listening", lambda interfaces: {"127.0.0.1": "220 nas.lan"})
     monkeypatch.setattr(queued, "queue", lambda provider, now: state()["queue"])
