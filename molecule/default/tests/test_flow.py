@@ -98,4 +98,6 @@ def test_who_looks_whether_the_provider_is_back_says_nothing_while_nothing_waits
     host.run_expect([0], "systemctl start smarthost-retry.service")
     shown = host.check_output("systemctl show smarthost-retry.service")
     assert "\nConditionResult=no\n" in shown
-    assert host.check_output(f"journalctl --no-pager --quiet --since=@{start:.3f} --unit=smarthost-retry.service") == ""
+    words = host.check_output(f"journalctl --no-pager --quiet --since=@{start:.3f} --unit=smarthost-retry.service")
+    # Debian 11's systemd has its say whatever the unit wants.
+    assert [line for line in words.splitlines() if not line.endswith(" being skipped.")] == []
