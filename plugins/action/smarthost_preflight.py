@@ -60,8 +60,7 @@ class ActionModule(readable.Action):
         faults += [fault for fault in verdict.faults if fault.partition(":")[0] not in unread]
 
         if faults:
-            places = {fault: readable.place(task_vars.get(fault.partition(":")[0])) for fault in faults}
-            msg = self._message([f"{fault} ({where})" if where else fault for fault, where in places.items()])
+            msg = self._message([fault + self._where(fault, task_vars) for fault in faults])
             return {"changed": False, "failed": True, "msg": msg}
         for warning in [*verdict.warnings, *self._open_secrets(PREFIX.rstrip("_"), settings)]:
             # Not in the result: old versions hide all of that together with the plan.
@@ -71,7 +70,7 @@ class ActionModule(readable.Action):
             "changed": False,
             "plan": verdict.plan,
             "public_domains": sorted(rules.public_domains(verdict.plan)),
-            # What the host will be compared by, and nobody else needs to know.
+            # What the host will be compared by; no other place needs to know it.
             "key": secrets.token_hex(),
             # Of every family: the host is asked once, before it has said of which it is.
             "families": {
@@ -80,6 +79,19 @@ class ActionModule(readable.Action):
             },
             "_ansible_no_log": True,
         }
+
+    @staticmethod
+    def _where(fault: str, task_vars: dict[str, Any]) -> str:
+        """Where the value stands that a fault is about; or where one stands that Ansible takes for something else."""
+        name = fault.partition(":")[0]
+        where = readable.place(task_vars.get(name))
+        if where or task_vars.get(name) not in (None, ""):
+            return f" ({where})" if where else ""
+        stray = readable.astray(name, (task_vars.get("inventory_dir"), task_vars.get("playbook_dir")))
+        return stray and (
+            f" {stray} gives it, but Ansible does not take that for a variable of this host: see how far it is "
+            "indented, what it stands below, and what file or folder it is in."
+        )
 
     def _open_secrets(self, name: str, value: Any) -> list[str]:
         """A sentence for each password that is not in the vault."""

@@ -69,7 +69,7 @@ version:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homelab.mail.plugins.module_utils._change import host
+from ansible_collections.homelab.mail.plugins.module_utils._change import alternatives, host
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.packages import Packages
 
@@ -96,11 +96,18 @@ def main() -> None:
             # A fresh host has no lists. One source that does not answer need not be the one that has the packages.
             here.command(*asked["family"]["update"])
         removed = packages.going(asked["packages"], asked["family"])
+        alternatives.check(here)
         packages.judge(removed, asked["mailers"], asked["own_names"], asked["take_over"])
+        by_hand = packages.by_hand(asked["packages"], asked["family"])
         if removed:
             module.warn(packages.notice(removed, asked["mailers"]))
+        if by_hand:
+            module.warn(
+                f"Postfix takes the place of {', '.join(by_hand)}, which no package has brought. "
+                "smarthost_state: absent puts that back."
+            )
         if not module.check_mode:
-            packages.install(asked["packages"], asked["family"], asked["mailers"], removed)
+            packages.install(asked["packages"], asked["family"], asked["mailers"], removed, by_hand)
     except Failed as reason:
         module.fail_json(msg=str(reason))
     except Refused as reason:

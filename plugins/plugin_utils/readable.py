@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ansible.plugins.action import ActionBase
 try:
     from ansible._internal._datatag._tags import Origin, VaultedValue
     from ansible.module_utils._internal import _messages
-except ImportError:  # ansible-core before 2.19 says a failure once and does not know where a value stands.
+except ImportError:  # ansible-core before 2.19 says a failure once.
     _messages = None
 
 _NOT_ROOT = re.compile(
@@ -71,19 +72,55 @@ def _no_root(said: str) -> str:
 
 def place(value: Any) -> str:
     """File and line in which a value stands, as far as Ansible knows; below the folder of this run without that."""
-    origin = Origin.get_tag(value) if _messages else None
-    if not origin or not origin.path or not origin.line_num:
-        return ""
-    path = Path(origin.path)
-    return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{origin.line_num}"
+    path, number = _origin(value)
+    return _line(Path(path), number) if path and number else ""
+
+
+def _origin(value: Any) -> tuple[str | None, int | None]:
+    """File and line of a value, as Ansible noted them; before 2.19 of texts that no template has touched."""
+    if not _messages:
+        return getattr(value, "ansible_pos", (None, None, 0))[:2]
+    origin = Origin.get_tag(value)
+    return (origin.path, origin.line_num) if origin else (None, None)
+
+
+def _line(path: Path, number: int) -> str:
+    return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{number}"
+
+
+# Where people write variables, below the folder of an inventory or a playbook.
+_FILES = ("*", "group_vars/*", "group_vars/*/*", "host_vars/*", "host_vars/*/*")
+_ENDINGS = ("", ".yml", ".yaml", ".json", ".ini")
+_LARGEST = 1 << 17
+
+
+def astray(name: str, folders: Iterable[Any]) -> str:
+    """File and line that give a variable a value which does not reach the host; empty where none is seen."""
+    given = re.compile(rf"""[^#\n]*\b{name}["']?[ \t]*[:=][ \t]*(?!null\b|~|""|'')[^\s#]""")
+    for folder in dict.fromkeys(Path(folder) for folder in folders if folder):
+        for path in (path for pattern in _FILES for path in sorted(folder.glob(pattern))):
+            # In the folders for variables, a wrong ending may be just what is wrong.
+            if path.parent != folder or path.suffix in _ENDINGS:
+                for number, line in enumerate(_lines(path), 1):
+                    if given.match(line):
+                        return _line(path, number)
+    return ""
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines() if path.stat().st_size < _LARGEST else []
+    except OSError:
+        return []
 
 
 def stands_open(value: Any) -> bool:
     """Whether a value stands in a file that is not in the vault, nor the value itself."""
-    if not place(value) or VaultedValue.is_tagged_on(value):
+    path, _number = _origin(value)
+    if not path or (_messages and VaultedValue.is_tagged_on(value)):
         return False
     try:
-        with open(Origin.get_tag(value).path, "rb") as file:
+        with open(path, "rb") as file:
             return not file.read(14).startswith(b"$ANSIBLE_VAULT")
     except OSError:
         return False

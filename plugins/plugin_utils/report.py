@@ -39,7 +39,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     notes += found.get("advice", [])
     drift = [action for action in found["actions"] if action != "logged in at the provider"]
     if drift:
-        notes.append("A run of site.yml would change this host: it has not (" + ", ".join(drift) + ").")
+        notes.append("site.yml would change this host: it has not yet " + ", ".join(drift) + ".")
     ago = system.span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
     # A provider that cannot be reached now is no fault of the host as long as no mail is stuck.
     healthy = state["healthy"] and not drift and login["verdict"] != "refused"

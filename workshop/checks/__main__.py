@@ -131,7 +131,7 @@ def main() -> int:
         names = ", ".join(dict.fromkeys(name for check in _checks() for name in (check.group, check.name)))
         print(f"checks: there is no {', '.join(wanted)}; there are {names}", file=sys.stderr)
         return 2
-    # What takes a moment comes first: whoever broke something sees it in the first half minute.
+    # What takes a moment comes first, so that what is broken shows in the first half minute.
     first = [check for check in checks if check.group in ("lint", "unit")]
     jobs_named = {check.name for check in checks}
     images = {
@@ -150,7 +150,7 @@ def main() -> int:
     for check, outcome in results:
         word = "passed" if outcome.passed else "FAILED"
         print(f"  {word}  {check.name:<19} {outcome.seconds:6.0f} s  {outcome.counted}")
-        # Whoever sees the end of the output alone needs no more to begin.
+        # The end of the output alone is enough to begin.
         for failure in outcome.failures:
             print(f"          {failure[:300]}")
     failed = sum(not outcome.passed for _check, outcome in results)

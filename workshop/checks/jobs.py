@@ -68,6 +68,7 @@ JOBS = (
     Job("trial-new", "default", "sid", ("test_trial", "test_rehearsal", "test_flow"), "proof", long="too"),
     Job("long-replies", "replies", group="proof", long="only"),
     Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls"), "proof", long="too"),
+    Job("recipes", "default", "trixie", ("test_recipes_of_programs",), "proof", long="too"),
 )
 
 

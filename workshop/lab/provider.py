@@ -239,7 +239,7 @@ for _try in $(seq 50); do
 done
 """
 
-# Postfix waits for a second or two when main.cf is so new that somebody may still be writing it.
+# Postfix waits for a second or two when main.cf is so new that it may still be being written.
 _AGE = "touch -d '1 minute ago' /etc/postfix/main.cf\n"
 
 
@@ -378,7 +378,7 @@ systemctl restart dovecot
         self._shell(f"cat >>/etc/dovecot/dovecot.conf <<'END'\n{text}END\ndoveadm reload")
 
     def take_tokens(self) -> None:
-        """Take tokens of an identity provider that knows of nobody's consent; until the next reset()."""
+        """Take tokens of an identity provider that knows of no consent; until the next reset()."""
         listens = f"until grep -q :{idp.INSIDE:04X}.*0A /proc/net/tcp; do sleep 0.1; done"
         self._shell(
             f"cat >>/etc/dovecot/dovecot.conf <<'END'\n{_TOKENS}END\nsystemctl restart idp\n"

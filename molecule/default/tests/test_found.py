@@ -121,9 +121,10 @@ def test_exim_is_given_back_or_absent_refused_before_anything_changes(
     away = "/etc/apt/apt.conf.d/zz-away"
     host.run_expect([0], f"""apt-get clean; echo 'Acquire::http::Proxy "http://127.0.0.1:9";' >{away}""")
     main_cf = host.file(MAIN_CF).content_string
-    told = run(inventory, limit="fresh", smarthost_state="absent")
-    assert told.returncode != 0
-    assert "Nothing was changed: exim4-" in said(told) and "cannot be installed again: E: " in said(told)
+    for mode in (["--check"], []):
+        told = run(*mode, inventory, limit="fresh", smarthost_state="absent")
+        assert told.returncode != 0
+        assert "Nothing was changed: exim4-" in said(told) and "cannot be installed again: E: " in said(told)
     assert host.file(MAIN_CF).content_string == main_cf
     assert Mail(host).arrived(provider)
     host.run_expect([0], f"rm {away}")
@@ -133,6 +134,51 @@ def test_exim_is_given_back_or_absent_refused_before_anything_changes(
     assert host.service("exim4").is_running
     assert "exim4" in host.check_output("readlink -f /usr/sbin/sendmail")
     assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 0
+
+
+# A host like RHEL, emulated: Debian's own program for alternatives takes the same words.
+ANOTHER_SENDMAIL = r"""
+cd /usr/sbin; mv sendmail sendmail.postfix; ln -s /usr/bin/update-alternatives alternatives
+printf '#!/bin/sh\necho "$0 $*: $(cat)" >>/run/taken\n' >sendmail.other; chmod +x sendmail.other
+printf '#!/bin/sh\n[ ! -e /run/waits ] || echo " 3m  1.2K 1tabcd-000abc-2x <root>"\n' >mailq.other; chmod +x mailq.other
+mv /usr/bin/mailq mailq.postfix
+for each in postfix:60 other:90; do
+    alternatives --install /usr/sbin/sendmail mta /usr/sbin/sendmail.${each%:*} ${each#*:} \
+        --slave /usr/bin/mailq mta-mailq /usr/sbin/mailq.${each%:*}
+done
+cat >/etc/systemd/system/other.service <<'END'
+[Service]
+ExecStart=python3 -m http.server --bind 127.0.0.1 25
+[Install]
+WantedBy=multi-user.target
+END
+systemctl disable --now postfix; systemctl enable --now other
+"""
+
+
+def test_where_several_mailers_are_installed_programs_reach_postfix_and_later_the_other_again(
+    bare: tuple[Host, str], provider: Provider
+) -> None:
+    host, inventory = bare
+    host.run_expect([0], f"{APT} postfix libsasl2-modules && {ANOTHER_SENDMAIL}")
+    host.run_expect([0], "touch /run/waits")
+    before = host.check_output("alternatives --display mta")
+    told = run("--check", inventory, limit="fresh")
+    assert told.returncode != 0
+    assert "Nothing was changed: 1 mail would stay behind in the queue of /usr/sbin/sendmail.other" in said(told)
+    host.run_expect([0], "rm /run/waits")
+
+    told = run(inventory, limit="fresh")
+    assert changed(told, "fresh") == 1
+    assert "Postfix takes the place of /usr/sbin/sendmail.other as what programs send with" in said(told)
+    assert Mail(host).arrived(provider)
+    assert not host.file("/run/taken").exists
+    assert changed(run(inventory, limit="fresh"), "fresh") == 0
+
+    assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 1
+    assert host.check_output("alternatives --display mta") == before
+    assert host.service("other").is_running and host.service("other").is_enabled
+    assert not host.service("postfix").is_enabled
 
 
 GUIDE = """\

@@ -28,6 +28,22 @@ BAD = {
     "sender_dependent_relayhost_maps = texthash:/nowhere": "/nowhere",
     "sender_dependent_default_transport_maps = hash:/nowhere": "/nowhere",
     "mail_owner = nobody-has-this-name": "nobody-has-this-name",
+    # All mail would vanish, or a part of it, and nobody would know.
+    "header_checks = static:DISCARD": "discard: header",
+    "body_checks = static:DISCARD": "discard: body handed in",
+    "header_checks = static:HOLD": "hold: header",
+    "header_checks = static:{REDIRECT else@example.com}": "redirect: header",
+    "header_checks = static:{REJECT no}": "reject: header",
+    "smtp_header_checks = static:IGNORE": "subject",
+    "body_checks = static:IGNORE": "text",
+    "smtp_body_checks = static:IGNORE": "text",
+    "smtpd_recipient_restrictions = static:discard": "discard: RCPT",
+    "smtpd_end_of_data_restrictions = check_client_access static:HOLD": "hold: ",
+    "smtpd_data_restrictions = check_sender_access static:DISCARD": "discard: DATA",
+    "transport_maps = static:discard:": "me@casey.test would be given to discard",
+    "transport_maps = inline:{casey.test=local:}": "me@casey.test would be given to local",
+    "sender_dependent_default_transport_maps = static:discard:": "me@casey.test would be given to discard",
+    "relay_domains = casey.test\nrelay_transport = error:no": "me@casey.test would be given to error",
 }
 GOOD = (
     "",
@@ -43,6 +59,9 @@ GOOD = (
     "smtpd_recipient_restrictions = defer",
     "maillog_file = /var/log/postfix.log",
     "soft_bounce = no",
+    "default_destination_rate_delay = 30s",
+    "always_bcc = other@example.com",
+    "header_checks = static:{PREPEND X-Host: nas}",
 )
 PROGRAM = """\
 import json, sys
@@ -52,7 +71,7 @@ main_cf = open("/etc/postfix/main.cf").read()
 found = {}
 for values in json.load(sys.stdin):
     try:
-        trial = rehearsal.Trial(main_cf + values + "\\n", {}, {}, "/etc/postfix", "/usr/sbin")
+        trial = rehearsal.Trial(main_cf + values + "\\n", {}, {}, "/etc/postfix", "/usr/sbin", {}, ["me@casey.test"])
         found[values] = rehearsal.rehearse(trial).complaints
     except rehearsal.CannotRehearse as error:
         found[values] = ["cannot rehearse: " + str(error)]

@@ -48,7 +48,7 @@ def host(usual: Change) -> Iterator[Host]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[tuple[Host, str]]:
-    """A host that nobody has configured yet, and the inventory that has it."""
+    """A host that is not configured yet, and the inventory that has it."""
     labs.up(LAB, {"fresh": "trixie"})
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("all: {hosts: {fresh: {suite: trixie}}}")
@@ -125,13 +125,22 @@ def test_a_misspelt_parameter_is_refused_and_the_host_stays_as_it_was(host: Host
     assert host.file(MAIN_CF).content_string == before
 
 
-@pytest.mark.parametrize("mode", [["--check"], []])
-def test_a_value_that_only_a_daemon_refuses_is_refused_beforehand(host: Host, mode: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("mode", "parameter", "words"),
+    [
+        (["--check"], {"smtp_tls_mandatory_protocols": "TLSv9"}, 'Invalid TLS protocol list "TLSv9"'),
+        ([], {"smtp_tls_mandatory_protocols": "TLSv9"}, 'Invalid TLS protocol list "TLSv9"'),
+        (["--check"], {"transport_maps": "static:discard:"}, "mail to alerts@casey.test would be given to discard"),
+    ],
+)
+def test_a_value_that_only_a_daemon_refuses_is_refused_beforehand(
+    host: Host, mode: list[str], parameter: dict[str, str], words: str
+) -> None:
     before = host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'")
-    done = run(*mode, smarthost_parameters={"smtp_tls_mandatory_protocols": "TLSv9"})
+    done = run(*mode, smarthost_parameters=parameter)
     assert done.returncode != 0
     assert "Nothing was changed: Postfix does not send mail with this configuration" in said(done)
-    assert 'Invalid TLS protocol list "TLSv9"' in said(done)
+    assert words in said(done)
     assert host.check_output("find /etc/postfix -printf '%p %T@ %m\\n'") == before
 
 
@@ -329,7 +338,7 @@ def test_another_level_of_checking_is_what_postfix_reads(host: Host, provider: P
     done = run(smarthost_tls_security_level=level)
     assert changed(done) == 1
     assert host.check_output("postconf -h smtp_tls_security_level") == level
-    assert ("whoever answers for the relay's name gets the password" in said(done)) == (level == "encrypt")
+    assert ("any server that answers to the relay's name gets the password" in said(done)) == (level == "encrypt")
     assert Mail(host).arrived(provider)
 
 
@@ -479,7 +488,7 @@ inet_interfaces = loopback-only
 
 @pytest.fixture
 def by_hand(fresh: tuple[Host, str]) -> tuple[Host, str]:
-    """A host that somebody configured after a tutorial."""
+    """A host that was configured after a tutorial."""
     host, inventory = fresh
     host.run_expect([0], "apt-get -qq -o Acquire::Retries=5 update")
     host.run_expect([0], "DEBIAN_FRONTEND=noninteractive apt-get -qq install postfix libsasl2-modules")
@@ -523,11 +532,21 @@ def test_a_host_configured_by_hand_is_taken_over_and_given_back(by_hand: tuple[H
 
 def test_a_host_that_had_no_postfix_has_none_again(fresh: tuple[Host, str], provider: Provider) -> None:
     host, inventory = fresh
+    # As guides have it, for a mailer that is no daemon; and a script of one's own.
+    by_hand = "ls -l --time-style=+ /usr/sbin/sendmail /usr/bin/mailq; cat /usr/bin/mailq"
+    host.run_expect(
+        [0], "ln -s /usr/bin/msmtp /usr/sbin/sendmail; echo 'echo none' >/usr/bin/mailq; chmod +x /usr/bin/mailq"
+    )
+    before = host.check_output(by_hand)
     # What is refused when the packages are there already takes them away again.
     refused = run(inventory, limit="fresh", smarthost_parameters={"smtp_tls_loglevl": "2"})
     assert refused.returncode != 0
     assert "postfix, libsasl2-modules had been installed. The packages are as they were before." in said(refused)
+    assert "Postfix takes the place of /usr/sbin/sendmail, /usr/bin/mailq, which no package has brought." in said(
+        refused
+    )
     assert not host.file("/usr/sbin/postconf").exists
+    assert host.check_output(by_hand) == before
     done = run(inventory, limit="fresh")
     assert changed(done, "fresh") == 2
     assert "will no longer be set" not in said(done)
@@ -541,6 +560,7 @@ def test_a_host_that_had_no_postfix_has_none_again(fresh: tuple[Host, str], prov
     assert changed(done, "fresh") == 1
     assert not host.file("/usr/sbin/postconf").exists
     assert not host.file("/etc/postfix/smarthost").exists
+    assert host.check_output(by_hand) == before
     assert host.run(f"grep -rlsF {PASSWORD} /etc /var").stdout == ""
 
 

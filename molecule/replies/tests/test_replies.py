@@ -55,7 +55,7 @@ class Expected:
     key: str
     # What becomes of a mail.
     mail: str = "deferred"
-    # Whether that is a fault that somebody has to mend.
+    # Whether that is a fault that a person has to mend.
     fault: bool = True
     # What comes of a login.
     login: str = "accepted"
@@ -362,7 +362,7 @@ def test_a_stopped_postfix_is_said_with_the_remedy(host: Host, send_through: Cal
         assert "Postfix does not answer" in told.stdout
         assert "Start Postfix, or run the playbook again." in told.stdout
         assert told.stderr == ""
-    # Nobody but root can see the queue now: that is not the same as an empty one.
+    # Only root can see the queue now: that is not the same as an empty one.
     assert "only root may read it" in host.run("su nobody -s /bin/sh -c 'smarthost status'").stdout
     assert usual.make()["actions"] == ["started Postfix"]
 

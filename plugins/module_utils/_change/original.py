@@ -14,7 +14,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import daemon, errors, installation, waiting
+from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    alternatives,
+    daemon,
+    errors,
+    installation,
+    waiting,
+)
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.packages import Packages
 from ansible_collections.homelab.mail.plugins.module_utils._program import files, watch
@@ -62,6 +68,7 @@ class Original:
             "mode": os.stat(self.host.main_cf).st_mode & 0o7777,
             "password_tables": [],
             "senders": waiting.senders(self.host),
+            "mailer": alternatives.note(self.host),
         }
         files.write(os.path.join(self._new, "main.cf"), plan.before, 0o600)
         files.write(os.path.join(self._new, "found.json"), json.dumps(found), 0o600)
@@ -93,7 +100,7 @@ class Original:
         files.replace(self._path, json.dumps(found), 0o600)
 
     def bring_along(self) -> None:
-        """If somebody has made the role's folder a link, what was there before the role comes back from behind it."""
+        """If the role's folder was made a link, what was there before the role comes back from behind it."""
         if not os.path.islink(self.host.folder) or not os.path.isfile(self._path):
             return
         behind = os.path.realpath(self.folder)
@@ -248,6 +255,7 @@ def _put_back(host: Host, original: Original, found: dict[str, Any], record: dic
             if found and host.installed:
                 _run_as_before(host, found)
                 remove_sockets(host, found.get("services", []))
+            alternatives.give_back(host, found.get("mailer", {}))
         finally:
             for sentence in Packages(host).give_back(record).values() if record else []:
                 host.module.warn(sentence)

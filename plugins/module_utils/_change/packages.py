@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ Files = dict[str, Any]
 
 RECORD = "packages.json"
 SENDMAIL = "/usr/sbin/sendmail"
+# Postfix's package brings these, whoever has made what is there now.
+PROGRAMS = (SENDMAIL, "/usr/lib/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases")
 # Postfix's package may write these, and the role's Postfix reads none of them.
 SHARED = ("/etc/aliases", "/etc/aliases.db", "/etc/mailname")
 POSTFIX = "postfix"
@@ -61,6 +64,11 @@ class Packages:
         # A host without package lists, in a dry run: only one package at a time can have this file.
         _code, out, _err = self.host.command(*family["owner"], os.path.realpath(SENDMAIL))
         return [line.partition(":")[0] for line in out.splitlines()]
+
+    def by_hand(self, wanted: Mapping[str, str], family: Mapping[str, Any]) -> list[str]:
+        """What of a mailer is there that no package brought: a link to msmtp, a script of one's own."""
+        there = filter(os.path.lexists, PROGRAMS if POSTFIX in wanted and "owner" in family else ())
+        return [path for path in there if self.host.command(*family["owner"], path)[0] != 0]
 
     def notice(self, going: list[str], mailers: Mapping[str, Any]) -> str:
         """What a person should know of it before."""
@@ -97,8 +105,9 @@ class Packages:
     # --- installing -----------------------------------------------------------------------------
 
     def install(
-        self, wanted: Mapping[str, str], family: Mapping[str, Any], mailers: Mapping[str, Any], going: Iterable[str]
-    ) -> None:
+        self, wanted: Mapping[str, str], family: Mapping[str, Any], mailers: Mapping[str, Any], going: Iterable[str],
+        by_hand: Iterable[str],
+    ) -> None:  # fmt: skip
         """Install them; raises Failed with the host as it was, as far as that can be."""
         main_cf, present = self.host.read(self.host.main_cf), self._present(mailers)
         settings = [path for mailer in present.values() for path in mailer["settings"]]
@@ -106,11 +115,12 @@ class Packages:
         ours = configuration.slot_in_use(main_cf, self.host.directory) or configuration.serves_nobody(main_cf)
         earlier = self.record() if ours else {}
         record = {
-            **{name: family.get(name, []) for name in ("install", "remove", "leaves", "simulate", "fetch")},
+            **{name: family.get(name, []) for name in ("install", "remove", "leaves", "fetch", "fetch_into")},
             "installed": [*dict.fromkeys([*earlier.get("installed", []), *wanted.values()])],
             "ca": wanted.get("ca", earlier.get("ca", "")),
             "removed": [*dict.fromkeys([*earlier.get("removed", []), *going])],
             "files": {**before, **earlier.get("files", {})},
+            "programs": {**self._files(by_hand), **earlier.get("programs", {})},
         }
         for folder, mode in ((self.host.folder, 0o755), (self.host.original, 0o700)):
             files.own_folder(folder, mode)
@@ -146,9 +156,13 @@ class Packages:
         """Why what made room cannot come back; empty where nothing is seen against it."""
         if not record.get("removed") or not record.get("fetch"):
             return ""
-        fetch = [*record["install"], *record["fetch"]]
-        command = record["simulate"] if self.host.module.check_mode else fetch
-        code, out, err = self.host.command(*command, *record["removed"])
+        command = [*record["install"], *record["fetch"]]
+        with tempfile.TemporaryDirectory(dir=self.host.module.tmpdir) as folder:
+            if self.host.module.check_mode:
+                # A host that is only asked keeps no file of it.
+                os.mkdir(f"{folder}/partial")
+                command += [option.format(folder) for option in record.get("fetch_into", [])]
+            code, out, err = self.host.command(*command, *record["removed"])
         if code == 0:
             return ""
         names = ", ".join(record["removed"])
@@ -183,6 +197,8 @@ class Packages:
             for path in record["leaves"]:
                 files.remove(path)
         self._restore(kept)
+        programs = record.get("programs", {})
+        self._restore({path: file for path, file in programs.items() if not os.path.lexists(path)})
         return stay
 
     # --- files ----------------------------------------------------------------------------------
@@ -195,7 +211,9 @@ class Packages:
             for path in [top, *below]:
                 with suppress(OSError):
                     status = os.lstat(path)
-                    if stat.S_ISREG(status.st_mode) and status.st_size < _LARGEST and not self._is_ours(path):
+                    if path in PROGRAMS and stat.S_ISLNK(status.st_mode):
+                        found[path] = [None, 0, 0, os.readlink(path)]
+                    elif stat.S_ISREG(status.st_mode) and status.st_size < _LARGEST and not self._is_ours(path):
                         mode = stat.S_IMODE(status.st_mode)
                         found[path] = [mode, status.st_uid, status.st_gid, self.host.read(path)]
         return found
@@ -212,6 +230,9 @@ class Packages:
                 files.remove(path)
             elif now.get(path) != file:
                 mode, user, group, text = file
+                if mode is None:
+                    os.symlink(text, path)
+                    continue
                 files.replace(path, text, mode)
                 os.chown(path, user, group)
 

@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 from contextlib import suppress
+from itertools import takewhile
 from typing import TypeVar
 
 # typing.Self is newer than the Python of some hosts.
@@ -58,13 +59,20 @@ class Log(_Background):
         self.lines.append(self._socket.recv(8192).decode(errors="replace").strip())
 
 
-class Relay(_Background):
-    """A relay that goes away as soon as somebody begins TLS with it, or logs in where it offers that."""
+_TLS = {b"EHLO": b"250-check\r\n250 STARTTLS", b"STAR": b"220 go ahead"}
+_MAIL = {
+    b"EHLO": b"250-check\r\n250 AUTH PLAIN LOGIN", b"AUTH": b"235 come in",
+    b"MAIL": b"250 yes", b"RCPT": b"250 yes", b"DATA": b"354 go on",
+}  # fmt: skip
 
-    def __init__(self, family: socket.AddressFamily, address: str, wrapped: bool, offers: str = "STARTTLS") -> None:
+
+class Relay(_Background):
+    """A relay that hangs up as soon as a client begins TLS; or one without TLS that takes mails."""
+
+    def __init__(self, family: socket.AddressFamily, address: str, wrapped: bool = False, takes: bool = False) -> None:
         self.reached = threading.Event()
-        self._offers = offers.encode()
-        self._wrapped = wrapped
+        self.mails: list[str] = []
+        self._wrapped, self._answers = wrapped, _MAIL if takes else _TLS
         own = socket.socket(family)
         own.bind((address, 0))
         own.listen(5)
@@ -77,38 +85,66 @@ class Relay(_Background):
             peer.settimeout(3)
             if not self._wrapped:
                 peer.sendall(b"220 check ESMTP\r\n")
-            while True:
-                if stream.peek(1)[:1] == b"\x16":
-                    self.reached.set()
+            while stream.peek(1)[:1] != b"\x16":
+                line = stream.readline().upper()
+                for question in (b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6") if line.startswith(b"AUTH LOGIN") else ():
+                    peer.sendall(b"334 " + question + b"\r\n")
+                    stream.readline()
+                verb = line[:4]
+                peer.sendall(self._answers.get(verb, b"502 no") + b"\r\n")
+                if verb == b"DATA":
+                    text = takewhile(lambda line: line != b".\r\n", stream)
+                    self.mails.append(b"".join(text).decode(errors="replace"))
+                    peer.sendall(b"250 taken\r\n")
+                elif verb in self._answers:
+                    continue
+                elif verb != b"MAIL":
                     return
-                verb = stream.readline()[:4].upper()
-                if verb == b"EHLO":
-                    peer.sendall(b"250-check\r\n250 " + self._offers + b"\r\n")
-                elif verb == b"STAR":
-                    peer.sendall(b"220 go ahead\r\n")
-                else:
-                    # Without TLS, where a level below encrypt allows that.
-                    if verb == (b"AUTH" if self._offers.startswith(b"AUTH") else b"MAIL"):
-                        self.reached.set()
-                    return
+                # Here without TLS, where a level below encrypt allows that.
+                break
+            self.reached.set()
 
 
-def hand_in(path: str, recipient: str) -> str:
-    """Name a recipient to smtpd, over its socket; says how it answers where its configuration is at fault."""
+def hand_in(path: str, recipient: str, text: str) -> tuple[str, bool]:
+    """Give smtpd a mail, over its socket.
+
+    Says how it answers where its configuration is at fault, and whether it takes the mail.
+    """
+    lines = ("", "EHLO localhost", "MAIL FROM:<root>", f"RCPT TO:<{recipient}>", "DATA", f"{text}.", "QUIT")
+    taken, line, reply = False, "", b""
     try:
         with socket.socket(socket.AF_UNIX) as session:
             session.settimeout(3)
             session.connect(path)
             with session.makefile("rb") as replies:
-                for line in ("", "EHLO localhost", "MAIL FROM:<root>", f"RCPT TO:<{recipient}>", "QUIT"):
+                for line in lines:
                     if line:
-                        session.sendall(line.encode() + b"\r\n")
+                        session.sendall(line.replace("\n", "\r\n").encode() + b"\r\n")
                     reply = replies.readline()
                     while reply[3:4] == b"-":
                         reply = replies.readline()
-                    if not reply or re.match(rb"421|4\d\d 4\.3\.[05]", reply):
-                        said = reply.decode(errors="replace").strip() or "nothing"
-                        return f"smtpd answers {line or 'a connection'} with {said}"
+                    if not re.match(rb"[23]", reply):
+                        break
+                    taken = taken or line.endswith("\n.")
     except OSError as error:
-        return f"smtpd does not answer: {error}"
-    return ""
+        return f"smtpd does not answer: {error}", taken
+    if reply and not re.match(rb"421|4\d\d 4\.3\.[05]", reply):
+        return "", taken
+    said = reply.decode(errors="replace").strip() or "nothing"
+    return f"smtpd answers {line.splitlines()[0] if line else 'a connection'} with {said}", taken
+
+
+def way(path: str, sender: str, recipient: str) -> str:
+    """The transport that Postfix has for a mail: asked of trivial-rewrite over its socket, as Postfix' programs do."""
+    with socket.socket(socket.AF_UNIX) as session:
+        session.settimeout(3)
+        session.connect(path)
+        asked = {"request": "resolve", "sender": sender, "address": recipient}
+        session.sendall("".join(f"{name}\0{value}\0" for name, value in asked.items()).encode() + b"\0")
+        answer = b""
+        while not (found := re.search(rb"transport\0([^\0]*)\0", answer)):
+            part = session.recv(4096)
+            if not part:
+                return ""
+            answer += part
+    return found.group(1).decode(errors="replace")

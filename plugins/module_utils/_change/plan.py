@@ -74,7 +74,7 @@ class Seen:
     #: Those there that are further accounts', and the line of the one that they are copies of.
     copies: Iterable[str] = ()
     smtp: str = ""
-    #: Nobody wrote this main.cf: the role has installed Postfix, in this run or in one that was refused.
+    #: No one wrote this main.cf by hand: the role has installed Postfix, in this run or in one that was refused.
     fresh: bool = False
     #: Whether this main.cf is the role's, so that what was there before is kept already.
     kept: bool = False
@@ -152,6 +152,11 @@ def report(plan: Plan, tried: Iterable[str] = ()) -> Report:
         how = ["restarted Postfix" if plan.restart else "reloaded Postfix"]
         actions += plan.found.postfix() or how
     warnings = [plan.not_at_boot, plan.untended, plan.shut_out]
+    if plan.found.mailer:
+        warnings.append(
+            f"Postfix takes the place of {plan.found.mailer} as what programs send with. That stays installed and runs "
+            "no longer; smarthost_state: absent gives it back."
+        )
     if plan.dropped:
         warnings.append(
             f"Taking over the Postfix of this host{'' if plan.found.running else ', which does not run until now'}: "

@@ -1,10 +1,11 @@
 """Send a mail through a second Postfix that has the configuration to come, before the host has it.
 
 Many values are read only by the daemon that needs them, and a bad one makes it die over and over
-while mail waits. So a master daemon of our own runs for a moment, with its own queue and without a
-network port, and takes one mail as far as the TLS handshake with a relay that is this program. If
-that is wanted, the mail has a second recipient, who is sent to the real relay and gets as far as the
-login (`route`). It is told no password. Runs on the managed host.
+while mail waits; others let it vanish. So a master daemon of our own runs for a moment, with its own
+queue and without a network port, and takes one mail as far as the TLS handshake with a relay that is
+this program, and whole to another one without TLS. If that is wanted, the mail has one recipient more,
+who is sent to the real relay and gets as far as the login (`route`). It is told no password. Runs on
+the managed host.
 """
 
 from __future__ import annotations
@@ -17,18 +18,24 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import master, peers, route, second_postfix
+from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    alternatives,
+    master,
+    peers,
+    route,
+    second_postfix,
+)
 from ansible_collections.homelab.mail.plugins.module_utils._change.second_postfix import SECONDS, Folder
 
 PREFIX = "postfix-check-"
 RECIPIENT = "check@example.com"
-# Whose mail has to log in: outside TLS, because the relay here has no certificate, but by what holds inside.
-LOGIN = "check@example.org"
+# Whose mail logs in and arrives: outside TLS, because the relay here has no certificate, but by what holds inside.
+WHOLE = "check@example.org"
 
 # So that the mail takes this way, whatever ways the configuration has for others. Its maps for the way of a mail stay,
 # behind ours, because one that is not there keeps all mail waiting.
@@ -39,6 +46,7 @@ _OWN = {
     "syslog_name": "postfix-check",
     "maillog_file": "/dev/stdout",
     "soft_bounce": "yes",
+    "default_destination_rate_delay": "0s",
 }
 # The users that Postfix runs as, and where its programs are, may be this host's own.
 _SYSTEM = ("mail_owner", "setgid_group", "daemon_directory")
@@ -47,6 +55,10 @@ _ECHOES = re.compile(
     r"overriding earlier|bad command startup|exit status|killed by signal|malformed response|problem talking"
     r"|unused parameter|is unavailable|lookup error|deprecated|NON_BERKELEYDB|AUTH mechanism|server role is disabled"
 )
+# What becomes of a mail that Postfix was told not to send. Over SMTP it may refuse one: that is seen by who sends it.
+_ASIDE = re.compile(r": ((?:discard|hold|redirect): .*|reject: (?:\S+-)?(?:header|body) .*)")
+# Transports by which no mail gets to an address on the internet.
+_KEEPING = ("discard", "error", "local", "retry", "virtual")
 
 
 class Rehearsed(NamedTuple):
@@ -70,9 +82,11 @@ class Trial(NamedTuple):
     directory: str
     #: The folder of postconf and sendmail.
     programs: str
-    #: The level of TLS that the real relay of each account is to be reached with; none where nobody is to be connected
-    #: to.
+    #: The level of TLS that the real relay of each account is to be reached with; none if there is to be
+    #: no connection.
     levels: Mapping[str, str] = {}
+    #: Who gets root's mail, and whose way no parameter may lead nowhere.
+    recipients: Sequence[str] = ()
 
 
 def rehearse(trial: Trial) -> Rehearsed:
@@ -96,7 +110,7 @@ def _compared(trial: Trial) -> Rehearsed:
         level = values.get("compatibility_level", "2")
         # Without the host's aliases, which nothing may have compiled.
         plain = f"compatibility_level = {level}\nalias_maps =\n{system}"
-        control = _attempt(trial._replace(main_cf=plain, tables={}, compiled={}, levels={}))
+        control = _attempt(trial._replace(main_cf=plain, tables={}, compiled={}, levels={}, recipients=()))
         if set(found.complaints) <= set(control.complaints):
             raise CannotRehearse("; ".join(control.complaints))
     return found
@@ -133,10 +147,23 @@ def _attempt(trial: Trial) -> Rehearsed:
 
 
 _ASKED = (
-    *_SYSTEM, "smtp_tls_wrappermode", "inet_protocols", "default_transport", "relayhost", "smtp_sasl_auth_enable",
-    "smtp_sasl_mechanism_filter", "queue_directory",
+    *_SYSTEM, "smtp_tls_wrappermode", "inet_protocols", "default_transport", "relayhost", "smtp_sasl_mechanism_filter",
+    "queue_directory", "myorigin",
 )  # fmt: skip
 _UNKNOWN_USER = "mail_owner or setgid_group: "
+
+
+class _Delivered(NamedTuple):
+    """What came of a mail."""
+
+    #: What Postfix logged, what sendmail said, and what smtpd answered where that is a fault.
+    lines: list[str]
+    said: list[str]
+    answer: str
+    #: How the mails were handed in that did not arrive as they were.
+    lost: list[str]
+    #: Who would get no mail, and by which transport.
+    kept: dict[str, str]
 
 
 def _send(folder: Folder, trial: Trial) -> Rehearsed:
@@ -144,7 +171,7 @@ def _send(folder: Folder, trial: Trial) -> Rehearsed:
     values, complaints = folder.ask(*_ASKED)
     if len(values) < len(_ASKED):
         return Rehearsed(_complaints(complaints, "fatal|error|warning") or ["postconf cannot read it"])
-    owner, group, daemons, wrapped, protocols, transport, relayhost, logs_in, mechanisms, live = map(str.strip, values)
+    owner, group, daemons, wrapped, protocols, transport, relayhost, mechanisms, live, origin = map(str.strip, values)
     try:
         folder.open(owner, group)
     except KeyError as error:
@@ -156,35 +183,46 @@ def _send(folder: Folder, trial: Trial) -> Rehearsed:
     family, address = (socket.AF_INET6, "::1") if protocols == "ipv6" else (socket.AF_INET, "127.0.0.1")
     with ExitStack() as opened:
         log = opened.enter_context(peers.Log(folder.log))
-        relays = {RECIPIENT: opened.enter_context(peers.Relay(family, address, wrapped == "yes"))}
+        relays = {
+            RECIPIENT: opened.enter_context(peers.Relay(family, address, wrapped=wrapped == "yes")),
+            WHOLE: opened.enter_context(peers.Relay(family, address, takes=True)),
+        }
         ways[RECIPIENT] = f"smtp:[{address}]:{relays[RECIPIENT].port}"
-        if logs_in == "yes":
-            relays[LOGIN] = opened.enter_context(peers.Relay(family, address, wrapped=False, offers="AUTH PLAIN LOGIN"))
-            ways[LOGIN] = f"login:[{address}]:{relays[LOGIN].port}"
+        ways[WHOLE] = f"whole:[{address}]:{relays[WHOLE].port}"
         folder.put("main.cf", _on_its_way(folder, ways))
-        answer, said, lines = _deliver(folder, daemons, log, ways, relays)
+        done = _deliver(folder, daemons, log, ways, relays, dict.fromkeys(trial.recipients, f"root@{origin}"))
         stuck = [recipient for recipient, relay in relays.items() if not relay.reached.is_set()]
     obstacles: dict[str, str | None] = {}
     for account in tried:
-        why, own = folder.reason(route.recipient(account)), [line for line in lines if route.log_name(account) in line]
+        why = folder.reason(route.recipient(account))
+        own = [line for line in done.lines if route.log_name(account) in line]
         obstacles[account] = route.obstacle(why, own, trial.levels[account], mechanisms) if why else None
-    faults, warnings = _complaints(lines + said, "fatal|panic|error"), _complaints(lines + said, "warning")
-    if faults or not (stuck or answer):
-        return Rehearsed(faults, obstacles)
-    if lines and not stuck:
-        # A refusal with nothing in the log is a rule that somebody meant.
-        return Rehearsed(warnings, obstacles)
-    reasons = [
-        folder.reason(recipient) or "a mail does not get out, and Postfix does not say why" for recipient in stuck
-    ]
-    return Rehearsed(warnings or ([answer] if answer else reasons), obstacles)
+    return Rehearsed(_faults(folder, done, stuck), obstacles)
+
+
+def _faults(folder: Folder, done: _Delivered, stuck: list[str]) -> list[str]:
+    """What keeps mail from leaving as it was handed in."""
+    faults, warnings = (_complaints(done.lines + done.said, kinds) for kinds in ("fatal|panic|error", "warning"))
+    aside = [found.group(1) for found in map(_ASIDE.search, done.lines) if found]
+    faults += [f"of a mail it says: {words}" for words in aside[:1]]
+    faults += [f"mail to {recipient} would be given to {way}" for recipient, way in done.kept.items()]
+    if faults:
+        return faults
+    if stuck:
+        silent = "a mail does not get out, and Postfix does not say why"
+        return warnings or ([done.answer] if done.answer else [folder.reason(one) or silent for one in stuck])
+    if done.answer:
+        # A refusal with nothing in the log is a rule that was meant.
+        return warnings if done.lines else [done.answer]
+    return [f"what is handed in by {by} does not arrive with its subject and text" for by in done.lost]
 
 
 def _deliver(
-    folder: Folder, daemons: str, log: peers.Log, ways: dict[str, str], relays: dict[str, peers.Relay]
-) -> tuple[str, list[str], list[str]]:
-    """Let Postfix take a mail to its relays; what smtpd answered where that is a fault, what sendmail said, the log."""
-    answer, said = "", ""
+    folder: Folder, daemons: str, log: peers.Log, ways: dict[str, str], relays: dict[str, peers.Relay],
+    asked: dict[str, str],
+) -> _Delivered:  # fmt: skip
+    """Let Postfix take a mail to its relays, and ask it for the way of mail to others."""
+    answer, said, handed_in, kept = "", "", ["sendmail"], {}
     with second_postfix.master(folder, daemons) as master:
         end = time.monotonic() + SECONDS
 
@@ -192,15 +230,21 @@ def _deliver(
             return master.poll() is None and time.monotonic() < end
 
         def arrived(recipient: str) -> bool:
-            return (recipient in relays and relays[recipient].reached.is_set()) or bool(folder.reason(recipient))
+            whole = recipient != WHOLE or len(relays[WHOLE].mails) >= len(handed_in)
+            return (recipient in relays and relays[recipient].reached.is_set() and whole) or bool(
+                folder.reason(recipient)
+            )
 
         while alive() and not os.path.exists(folder.queue + "/public/smtpd"):
             time.sleep(0.01)
         if alive():
             arguments = ("-C", folder.configuration, "-i", "-f", "root", *ways)
-            said = folder.run("sendmail", *arguments, text="Subject: check\n\n").stderr
-            answer = peers.hand_in(folder.queue + "/public/smtpd", RECIPIENT)
-        while alive() and not _complaints(log.lines, "fatal|panic|error") and not all(map(arrived, ways)):
+            said = folder.run(alternatives.sendmail(), *arguments, text=_mail("sendmail")).stderr
+            answer, taken = peers.hand_in(folder.queue + "/public/smtpd", WHOLE, _mail("SMTP"))
+            handed_in += ["SMTP"] if taken else []
+            found = {one: peers.way(folder.queue + "/private/rewrite", sender, one) for one, sender in asked.items()}
+            kept = {recipient: way for recipient, way in found.items() if way in _KEEPING}
+        while alive() and not _has_ended(log.lines) and not all(map(arrived, ways)):
             time.sleep(0.01)
         for relay in relays.values():
             # Postfix may have said how it ended before the relay was quick enough to know.
@@ -214,7 +258,26 @@ def _deliver(
                 break
             time.sleep(0.01)
         # Before the daemons are ended, which they complain of, too.
-        return answer, said.splitlines(), list(log.lines)
+        lost = [by for by in handed_in if not any(_is_whole(mail, by) for mail in relays[WHOLE].mails)]
+        return _Delivered(list(log.lines), said.splitlines(), answer, lost, kept)
+
+
+def _has_ended(lines: list[str]) -> bool:
+    return bool(_complaints(lines, "fatal|panic|error")) or any(map(_ASIDE.search, list(lines)))
+
+
+def _mail(by: str) -> str:
+    return f"Subject: check\n\nhanded in by {by}\n"
+
+
+def _is_whole(mail: str, by: str) -> bool:
+    """Whether a mail has a subject and the text that it had.
+
+    >>> _is_whole("Received: x\\r\\nSubject: [nas] check\\r\\n\\r\\nhanded in by SMTP\\r\\n", "SMTP")
+    True
+    """
+    head, _blank, text = mail.partition("\r\n\r\n")
+    return bool(re.search("^Subject:.*check", head, re.MULTILINE)) and f"handed in by {by}" in text
 
 
 def _ways(folder: Folder, trial: Trial, transport: str, relayhost: str) -> dict[str, str]:
@@ -244,7 +307,10 @@ def _on_its_way(folder: Folder, ways: dict[str, str]) -> str:
     """The main.cf of a folder with the ways of these recipients, each parameter once, or else Postfix complains."""
     values = configuration.parse_main_cf(folder.main_cf)
     own = ", ".join(f"{{ {recipient} = {way} }}" for recipient, way in ways.items())
-    values.update(_OWN, queue_directory=folder.queue, data_directory=folder.data)
+    # Copies that are to go to others come here, too.
+    values.update(
+        _OWN, queue_directory=folder.queue, data_directory=folder.data, default_transport=ways.get(RECIPIENT, "smtp")
+    )
     values["transport_maps"] = f"inline:{{ {own} }}, {values.get('transport_maps', '')}".rstrip(", ")
     return "".join(f"{name} = {value}\n" for name, value in values.items())
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    alternatives,
     daemon,
     errors,
     installation,
@@ -67,6 +68,10 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
             # Nothing may be on its way with what is looked up anew.
             daemon.stop(host)
             waiting.requeue(host, plan.slot, plan.requeue, waiting.QUEUES)
+        if plan.found.mailer:
+            # Before Postfix starts: it may have port 25.
+            undo.callback(alternatives.give_back, host, alternatives.note(host))
+            alternatives.take(host)
         if plan.runs_anew:
             daemon.take(host, plan.restart or stops)
         undo.pop_all()

@@ -9,10 +9,17 @@ import os
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import clients, master, rehearsal, route
+from ansible_collections.homelab.mail.plugins.module_utils._change import (
+    alternatives,
+    clients,
+    master,
+    rehearsal,
+    route,
+)
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, files, login, tokens
 
@@ -30,6 +37,7 @@ def run(host: Host, wanted: Wanted, plan: Plan) -> list[str]:
     # In a dry run, packages that a run would install are not there yet.
     if host.installed and not (host.module.check_mode and wanted.installed):
         check_host(host, wanted.ca_file)
+        alternatives.check(host)
         if tokens.SERVICE in plan.missing or (tokens.SERVICE in wanted.services and not plan.found.running):
             _check_port(host)
         if plan.wrong:
@@ -97,7 +105,7 @@ def _check_configuration(host: Host, wanted: Wanted, plan: Plan) -> None:
     found = configuration.complaints(complained) + (configuration.complaints(err) if code != 0 else [])
     if found:
         ours = "Correct or take out what smarthost_parameters says there."
-        theirs = f"Mend {host.directory}/master.cf: nothing of that is the role's."
+        theirs = f"Mend {host.directory}/master.cf: the role did not write that."
         remedy = theirs if any(line.startswith("master.cf") for line in found) else ours
         raise Refused("Postfix does not accept the configuration: " + "; ".join(found) + f". {remedy}")
     _check_services(host, plan.main_cf, listed)
@@ -129,12 +137,15 @@ def _rehearse(host: Host, wanted: Wanted, accounts: Sequence[Mapping[str, Any]])
     programs = os.path.dirname(host.path("postconf"))
     # Who has a token goes another way.
     levels = {account["id"]: account["tls_security_level"] for account in accounts if not account.get("oauth")}
-    trial = rehearsal.Trial(wanted.main_cf, wanted.tables, wanted.compiled, host.directory, programs, levels)
+    recipients = sorted({*chain(*wanted.aliases.values())})
+    trial = rehearsal.Trial(
+        wanted.main_cf, wanted.tables, wanted.compiled, host.directory, programs, levels, recipients
+    )
     try:
         rehearsed = rehearsal.rehearse(trial)
     except rehearsal.CannotRehearse as error:
         host.module.warn(
-            f"Could not try the configuration with a Postfix of its own, because on this host none runs ({error}). "
+            f"The configuration could not be tried with a second Postfix, because none runs on this host ({error}). "
             "Whether Postfix takes it shows when it is in place."
         )
         return {}

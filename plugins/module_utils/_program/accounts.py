@@ -108,7 +108,7 @@ def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
         return "", "", ""
     table = parameters.get("smtp_sasl_password_maps", "")
     if not re.fullmatch(r"\w+:/\S+", table):
-        # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
+        # Several, or a login in main.cf itself: which of them Postfix would take cannot be told.
         return "", "", "smtp_sasl_password_maps is not one table, as the role has it"
     _code, found, error = system.run("postmap", "-q", parameters["relayhost"], table)
     username, _colon, password = found.rstrip("\n").partition(":")

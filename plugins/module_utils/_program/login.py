@@ -46,7 +46,7 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
     """Connect, verify, log in and announce the sender; then leave without a mail.
 
     The account has host, port, tls (implicit, starttls or none), tls_security_level, ca_file, helo, username, password
-    and sender; and recipient, who is announced as well where nobody logs in.
+    and sender; and recipient, who is announced as well if there is no login.
     """
     try:
         session = connect(account)
@@ -285,7 +285,7 @@ _REFUSALS = {
     "writing": "{host} refused the recipient {recipient}",
     "asking": "{host} did not begin TLS",
     "verifying": "the certificate of {host} could not be verified",
-    "starting": "TLS with {host} port {port} did not come about",
+    "starting": "TLS with {host} port {port} failed",
     "connecting": "{host} refused the connection",
 }
 

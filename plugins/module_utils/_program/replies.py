@@ -1465,7 +1465,8 @@ REPLIES: tuple[dict[str, Any], ...] = (
     {'key': 'certificate-not-verified',
      'kind': 'certificate',
      'cause': 'The server could not prove who it is, so nothing was sent and the password stayed here. This line does '
-              'not say why; the one before it in the log does.',
+              'not say why; the one before it in the log does. If that is "Trusted TLS connection established", as on '
+              'a Mac, the certificate is right but made out to another name.',
      'remedy': 'Check in this order: the line with certificate verification failed just above in the log; the package '
                'ca-certificates is installed, and smarthost_ca_file, if set, is a file with certificates; '
                "smarthost_host is the name in the provider's instructions; the clock of this host is right.",
@@ -1514,7 +1515,7 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'says': ('wrong version number', 'record layer failure', 'packet length too long')},
     {'key': 'tls-handshake',
      'kind': 'tls',
-     'cause': 'TLS did not come about. The line just above in the log, with TLS library problem, says why.',
+     'cause': 'TLS failed. The line just above in the log, with TLS library problem, says why.',
      'remedy': 'Check in this order: smarthost_tls fits smarthost_port (implicit on 465, starttls on 587; wrong '
                'version number in the log means that it does not); the names that begin with smtp_tls_ in '
                'smarthost_parameters, such as the protocols; the network, where the connection broke off.',

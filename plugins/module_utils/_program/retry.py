@@ -33,7 +33,7 @@ def decide(
     """What to do, and what to remember: `ids` that were told to leave, when (`at`), and why Postfix fails (`reason`).
 
     `waiting` is mail -> why, if the provider could not be reached; empty while it is tried, None if it waits for
-    another reason, which nobody may hurry. `reached` connects to the provider, so it is asked where that decides.
+    another reason; such mail must not be hurried. `reached` connects to the provider, so it is asked if that decides.
     """
     away = {identifier: reason for identifier, reason in waiting.items() if reason}
     ids, reason = memory.get("ids", []), memory.get("reason", "")

@@ -263,7 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s")
     command.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("login", help="try the login at the provider, or whether a relay takes mail; sends none")
-    commands.add_parser("watch", help="tell of an outage by the ways that are set up; run by a timer")
+    commands.add_parser("watch", help="report an outage as smarthost_watch_* says; run by a timer")
     commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
     commands.add_parser("proxy", help="log in with a token where Postfix has a password; run by Postfix")
     commands.add_parser("renew", help="use a consent that would end because nothing is sent; run by a timer")

@@ -376,7 +376,7 @@ def test_a_misspelt_variable_is_told(controller: Controller) -> None:
 def test_a_warning_reaches_the_person_without_the_password(controller: Controller) -> None:
     done = controller.play({**GOOD, "smarthost_tls_security_level": "encrypt"}, "-vvv")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "whoever answers" in " ".join((done.stdout + done.stderr).split())
+    assert "any server that answers" in " ".join((done.stdout + done.stderr).split())
     assert PASSWORD not in done.stdout + done.stderr
 
 
@@ -414,6 +414,38 @@ def test_a_fault_is_said_once_with_the_persons_own_line_and_none_of_the_roles(co
     output = done.stdout + done.stderr
     assert output.count("'many' is not a number") == 1
     assert "- homelab.mail.smarthost_preflight" not in output and "Origin: " not in output
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "line"),
+    [
+        ("group_vars/all.yml", "mail:\n  smarthost_username: bob@fastmail.com\n", 2),
+        ("group_vars/all.yml", "smarthost_aliases:\n  root: a@b.test\n  'smarthost_username': bob\n", 3),
+        ("group_vars/everybody.yml", "# smarthost_username: alice\nsmarthost_username: bob@fastmail.com\n", 2),
+        ("group_vars/all/mail.txt", "smarthost_username: bob@fastmail.com\n", 1),
+        ("host_vars/nas/mail.yml", "- smarthost_username: bob@fastmail.com\n", 1),
+        ("hosts.yml", "all:\n  hosts:\n    localhost:\n  children:\n    x:\n      smarthost_username: bob\n", 6),
+    ],
+)
+def test_a_value_that_does_not_reach_the_host_is_named_where_it_stands(
+    controller: Controller, path: str, text: str, line: int
+) -> None:
+    (controller.folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (controller.folder / path).write_text(text)
+    given = {name: value for name, value in GOOD.items() if name != "smarthost_username"}
+    found = faults(controller.play(given))["smarthost_username"]
+    assert "is not set." in found
+    assert f"{path}:{line} gives it, but Ansible does not take that for a variable of this host" in found
+
+
+@pytest.mark.parametrize(
+    "text", ["# smarthost_username: bob\n", "x:\n  smarthost_username:\n", "my_smarthost_username: b\n"]
+)
+def test_what_gives_no_value_is_not_named(controller: Controller, text: str) -> None:
+    (controller.folder / "group_vars").mkdir()
+    (controller.folder / "group_vars/all.yml").write_text(text)
+    given = {name: value for name, value in GOOD.items() if name != "smarthost_username"}
+    assert "gives it" not in faults(controller.play(given))["smarthost_username"]
 
 
 @pytest.mark.parametrize("refers", [False, True], ids=["in the variable itself", "in a variable that it refers to"])

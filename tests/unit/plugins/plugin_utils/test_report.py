@@ -36,7 +36,12 @@ def test_a_healthy_host_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("given", "column", "shown", "note"),
     [
-        ({"actions": ["configured Postfix"]}, "configuration", "changed", "it has not (configured Postfix)"),
+        (
+            {"actions": ["configured Postfix"]},
+            "configuration",
+            "changed",
+            "site.yml would change this host: it has not yet configured Postfix.",
+        ),
         ({"login": {"verdict": "refused", "said": "x refused the login."}}, "login", "refused", "x refused the login."),
         ({"running": False, "healthy": False, "problems": ["It is down."]}, "postfix", "down", "It is down."),
         (

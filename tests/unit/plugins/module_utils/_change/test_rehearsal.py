@@ -78,3 +78,29 @@ def test_no_login_is_written_for_the_rehearsal(tmp_path: Path) -> None:
     folder = second_postfix.Folder(str(tmp_path), "/usr/sbin")
     folder.put_tables({"sasl_passwd": "[h.test]:465 me:secret\n", "generic": "a b\n"}, {})
     assert [path.read_text() for path in sorted((tmp_path / "t").iterdir())] == ["a b\n", ""]
+
+
+def delivered(**what: object) -> rehearsal._Delivered:
+    """What came of the mails, one of which arrived in part where nothing else is said."""
+    nothing: dict[str, object] = {"lines": ["x"], "said": [], "answer": "", "lost": ["SMTP"], "kept": {}}
+    return rehearsal._Delivered(**{**nothing, **what})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ({"lost": []}, []),
+        ({}, ["what is handed in by SMTP does not arrive with its subject and text"]),
+        ({"kept": {"a@b.test": "discard"}}, ["mail to a@b.test would be given to discard"]),
+        (
+            {"lines": ["c/cleanup[7]: 4F: discard: body x from local"]},
+            ["of a mail it says: discard: body x from local"],
+        ),
+        ({"lines": ["c/cleanup[7]: 4F: reject: header X: y"]}, ["of a mail it says: reject: header X: y"]),
+        # A rule that somebody meant: programs learn of it at once.
+        ({"lines": ["c/smtpd[7]: NOQUEUE: reject: RCPT from x: 554 no"], "lost": []}, []),
+    ],
+)
+def test_a_mail_that_does_not_arrive_as_it_was_is_a_fault(tmp_path: Path, what: dict[str, object], words: str) -> None:
+    folder = second_postfix.Folder(str(tmp_path), "/usr/sbin")
+    assert rehearsal._faults(folder, delivered(**what), []) == words

@@ -97,7 +97,7 @@ class Session(socketserver.BaseRequestHandler):
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the certificates of both servers, and of one that is nobody."""
+    """A folder with the certificates of both servers, and of one that is neither."""
     folder = tmp_path_factory.mktemp("certificates")
     ours, other = trustme.CA(), trustme.CA()
     ours.cert_pem.write_to_path(folder / "ca.pem")

@@ -1,4 +1,4 @@
-"""Who is told of an outage: once when it breaks, once when it heals, and nobody is disturbed by the telling."""
+"""Who is told of an outage: once when it breaks, once when it heals, and nothing is disturbed by the telling."""
 
 from __future__ import annotations
 
