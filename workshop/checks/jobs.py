@@ -60,7 +60,7 @@ JOBS = (
     Job("rest", "default", "trixie"),
     Job("fleet", "default", "bookworm,trixie,forky", (*EACH, "test_check")),
     # Many hosts, or packages that take long: of make proof alone.
-    Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls"), "proof"),
+    Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls", "test_seldom"), "proof"),
 )
 
 
