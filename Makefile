@@ -24,10 +24,10 @@ setup: .venv/done ## Install what the project needs (system packages where you a
 demo: setup ## See it work: a throw-away server sends a mail through a stand-in provider
 	@$(BIN)/python -m workshop.demo
 
-test: setup ## Run every check: lint, unit tests, Molecule on five Debian releases and a stand-in for a Mac
+test: setup ## Run lint, unit tests and Molecule on the oldest, the stable and the newest Debian and a stand-in for a Mac
 	@$(BIN)/python -m workshop.checks
 
-proof: setup ## Run what make test does, and what takes longer: the unit tests with the Pythons that hosts may have, ten hosts behind one
+proof: setup ## Run what make test does, and what takes longer: other systems, many hosts, many packages, the recipes, the Pythons that hosts may have
 	@$(BIN)/python -m workshop.checks proof
 
 lint: setup ## Run the linters alone
@@ -58,6 +58,6 @@ lock: setup ## Pin all Python packages anew, with their hashes
 
 clean: ## Remove the lab's containers and everything that was built
 	-@test ! -d .venv || for name in demo $(addprefix bench-,runs first mail footprint status fleet outage) molecule \
-	  $(addprefix molecule-,replies systems distributions mac run trial faults provider house accounts oauth old-new rest fleet many-spokes); do \
+	  $(addprefix molecule-,replies systems distributions mac run rest provider house accounts old-new trial long other-systems fleet oauth-old mac-long trial-new long-replies many-spokes recipes); do \
 	  $(BIN)/python -m workshop.lab down --name $$name; done
 	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis

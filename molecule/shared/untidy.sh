@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a host what people have at home: untidy.sh NAME HOSTNAME. A Postfix that somebody installed keeps mail that cannot
+# Makes a host what people have at home: untidy.sh NAME HOSTNAME. A Postfix installed by hand keeps mail that cannot
 # leave, as where the internet provider blocks port 25. Its Message-IDs are WHAT@NAME.test.
 set -eu
 

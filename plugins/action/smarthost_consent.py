@@ -5,48 +5,44 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.homelab.mail.plugins.plugin_utils import readable
 
 TOLD_SECONDS = 60
 
 
-class ActionModule(ActionBase):
+class ActionModule(readable.Action):
     """See plugins/modules/smarthost_consent.py for what it takes and returns."""
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        host, logins = (task_vars or {})["inventory_hostname"], list(self._task.args["logins"])
-        found = self._ask(logins, task_vars, begin=True)
-        waits = {one["id"]: one for one in found.get("asked", [])}
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        host, found = task_vars["inventory_hostname"], self._ask(task_vars, self._task.args["logins"], begin=True)
+        waits, who = {one["id"]: one for one in found.get("asked", [])}, {}
         for one in waits.values():
-            self._say(f"{host}: open {one['address']}, enter {one['code']} and sign in as {one['username']}.")
-        end = time.monotonic() + min((one["seconds"] for one in waits.values()), default=0)
-        pause, told, who = max((one["interval"] for one in waits.values()), default=1), time.monotonic(), {}
+            self._display.display(
+                f"{host}: open {one['address']}, enter {one['code']} and sign in as {one['username']}."
+            )
+        told = time.monotonic()
+        end = told + min((one["seconds"] for one in waits.values()), default=0)
+        pause = max((one["interval"] for one in waits.values()), default=1)
         while waits and not found.get("failed") and time.monotonic() < end:
             time.sleep(pause)
-            found = self._ask([login for login in logins if login.get("id", "") in waits], task_vars, begin=False)
+            logins = [login for login in self._task.args["logins"] if login["id"] in waits]
+            found = self._ask(task_vars, logins, begin=False)
             pause += found.get("slower", 0)
             for name, person in found.get("who", {}).items():
                 who[name] = person
-                self._say(_consented(host, person, waits.pop(name)["username"]))
+                self._display.display(_consented(host, person, waits.pop(name)["username"]))
             if waits and time.monotonic() > told + TOLD_SECONDS:
                 told = time.monotonic()
-                self._say(f"{host}: waits for it, {max(1, round((end - told) / 60))} minutes more.")
-        if found.get("failed"):
-            result.update(found)
-        elif waits:
+                self._display.display(f"{host}: waits for it, {max(1, round((end - told) / 60))} minutes more.")
+        if waits and not found.get("failed"):
             names = ", ".join(one["username"] for one in waits.values())
-            result.update(failed=True, msg=f"No consent for {names} came in time. Run the playbook again.")
-        result.update(changed=bool(who), who=who)
-        return result
+            again = "Run the playbook again. Where the page allows no code, docs/oauth.md knows a way without."
+            found = {"failed": True, "msg": f"No consent for {names} came in time. {again}"}
+        return {**found, "changed": bool(who), "who": who}
 
-    def _say(self, text: str) -> None:
-        self._display.display(text)
-
-    def _ask(self, logins: list[Any], task_vars: dict[str, Any] | None, begin: bool) -> dict[str, Any]:
-        answer: dict[str, Any] = self._execute_module(
-            module_args={"logins": logins, "begin": begin}, task_vars=task_vars
-        )
+    def _ask(self, task_vars: dict[str, Any], logins: list[Any], begin: bool) -> dict[str, Any]:
+        arguments = {"logins": logins, "begin": begin}
+        answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         return answer
 
 

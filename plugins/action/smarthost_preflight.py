@@ -70,7 +70,7 @@ class ActionModule(readable.Action):
             "changed": False,
             "plan": verdict.plan,
             "public_domains": sorted(rules.public_domains(verdict.plan)),
-            # What the host will be compared by, and nobody else needs to know.
+            # What the host will be compared by; no other place needs to know it.
             "key": secrets.token_hex(),
             # Of every family: the host is asked once, before it has said of which it is.
             "families": {

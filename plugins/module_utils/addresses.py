@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 # The characters of an unquoted local part (RFC 5322), without those that mean something in main.cf
-# ($ { }) or in a shell (| `): nobody's address has them. A leading "#" would be a comment in a table.
+# ($ { }) or in a shell (| `): no real address has them. A leading "#" would be a comment in a table.
 _ATOM = r"[A-Za-z0-9!#%&'*+/=?^_~-]+"
 _LOCAL_PART = rf"(?!#){_ATOM}(?:\.{_ATOM})*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -25,7 +25,7 @@ WEB_ADDRESS = re.compile(
     r"https?://(?:(?P<login>[^\s/?#@]*)@)?(?P<server>(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)(?P<rest>[/?#]\S*)?"
 )
 
-# Ends of names that exist only inside a network, so that no provider lets anybody own an address
+# Ends of names that exist only inside a network, so that no provider lets a person own an address
 # there: RFC 6761, 6762, 8375, 9476 and the names that routers make up. ".test" is left out: it is
 # what test systems, this project's own among them, call their mail domains.
 PRIVATE_ENDS = (

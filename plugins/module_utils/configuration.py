@@ -22,7 +22,7 @@ FOLDER = "smarthost"
 UNFINISHED = "unfinished"
 SLOTS = ("a", "b")
 LOGINS = "sasl_passwd"
-# Whom `smarthost watch` tells; whoever knows the addresses in it can write there.
+# Whom `smarthost watch` tells; anyone who knows the addresses in it can write there.
 WATCH = "watch.json"
 # What accounts log in with by OAuth 2; it belongs to the user of the proxy.
 OAUTH = "oauth.json"
@@ -190,7 +190,7 @@ def texts(
 
 
 def seal(key: str, mode: int, user: int = 0, group: int = 0, text: str | None = None) -> str:
-    """Kind and mode, owner and text of a path, such that nobody who does not have the key can guess the text.
+    """Kind and mode, owner and text of a path; without the key, the text cannot be guessed from it.
 
     >>> seal("k", 0o100600), seal("k", 0o40755)
     ('-rw------- 0:0', 'drwxr-xr-x 0:0')
@@ -283,7 +283,7 @@ def table_files(maps: str, directory: str) -> list[str]:
 
 
 def serves_nobody(main_cf: str) -> bool:
-    """Whether this is what tasks/install.yml writes before Postfix is installed, and nobody's choice.
+    """Whether this is what tasks/install.yml writes before Postfix is installed, and no one's choice.
 
     >>> serves_nobody("master_service_disable = inet, unix\\n")
     True
@@ -291,7 +291,7 @@ def serves_nobody(main_cf: str) -> bool:
     return parse_main_cf(main_cf).get("master_service_disable") == "inet, unix"
 
 
-# Networks that are nobody but the host itself.
+# Networks that are the host itself.
 LOOPBACK = re.compile(r"127\.[\d./]*|\[::1\](/128)?|\[::ffff:127\.[\d.]*\](/\d+)?")
 
 

@@ -49,7 +49,7 @@ def main() -> None:
     """Answer the module's call."""
 
     def report(here: host.Host) -> dict[str, Any]:
-        # Whatever somebody else has configured, nobody logs in with by the way.
+        # A login that the role did not configure is never tried.
         return smarthost.report(here.module.params["login"] and here.slot() is not None)
 
     look.answer(report, login={"type": "bool", "default": False})

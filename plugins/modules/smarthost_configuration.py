@@ -180,7 +180,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
     trial,
 )
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
-from ansible_collections.homelab.mail.plugins.module_utils._program import login
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, login
 
 
 def put_in_place(here: host.Host) -> dict[str, Any]:
@@ -251,7 +251,7 @@ def main() -> None:
     parameters = module.params
     here = host.Host(module, parameters["config_directory"], parameters["service_manager"], parameters["watch_minutes"])
     try:
-        with transaction.alone(here.directory):
+        with files.alone(here.directory):
             if parameters["state"] == "absent":
                 result = original.give_back(here, parameters["abandon_queue"])
             else:

@@ -44,8 +44,6 @@ who:
   type: dict
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
 # It has to be the first of ours.
@@ -53,18 +51,6 @@ from ansible_collections.homelab.mail.plugins.module_utils import old_python  # 
 
 # isort: split
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, login, oauth, system, tokens
-
-
-def _begin(account: dict[str, object]) -> dict[str, object]:
-    asked = oauth.begin(account)
-    return {
-        "id": account["id"],
-        "username": account["username"],
-        "address": asked["verification_uri"],
-        "code": asked["user_code"],
-        "seconds": int(asked["expires_in"] or 900),
-        "interval": int(asked["interval"] or 5),
-    }
 
 
 def main() -> None:
@@ -75,18 +61,17 @@ def main() -> None:
             "begin": {"type": "bool", "default": True},
         }
     )
-    accounts = [one for one in module.params["logins"] if one["oauth"] and not one["oauth"]["client_secret"]]
-    account: dict[str, Any] = {}
-    who, slower, asked = {}, 0, []
+    who, slower, asked, account = {}, 0, [], {"username": "The account"}
     try:
         if not tokens.own_folder():
             raise oauth.Ended(f"there is no user {tokens.USER} on this host")
-        if module.params["begin"]:
-            # What fails names the account that it was about.
-            for account in accounts:
-                asked.append(_begin(account))
-            module.exit_json(changed=False, asked=asked, who={})
-        for account in accounts:
+        # What fails names the account that it was about.
+        for account in module.params["logins"]:
+            if not account["oauth"] or account["oauth"]["client_secret"]:
+                continue
+            if module.params["begin"]:
+                asked.append(oauth.begin(account))
+                continue
             try:
                 who[account["id"]] = oauth.finish(account) or "a person whose name was not told"
             except oauth.Pending as pending:
@@ -94,11 +79,11 @@ def main() -> None:
     except (oauth.Ended, oauth.Away) as error:
         known = diagnosis.explain(str(error), account.get("provider"))
         meaning = f" {known.cause} {known.remedy}" if known else ""
-        module.fail_json(msg=f"{account.get('username', '')} has not consented: {error}.{meaning}")
+        module.fail_json(msg=f"{account['username']} has not consented: {str(error).rstrip('.')}.{meaning}")
     if who:
         # What waited for this.
         system.run("postqueue", "-f")
-    module.exit_json(changed=bool(who), who=who, slower=slower)
+    module.exit_json(changed=bool(who), asked=asked, who=who, slower=slower)
 
 
 if __name__ == "__main__":

@@ -51,11 +51,11 @@ def read_accounts(
     return accounts
 
 
-def read_second_way(verdict: Verdict, settings: Mapping[str, Any], accounts: list[dict[str, Any]]) -> dict[str, Any]:
+def read_second_way(verdict: Verdict, settings: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
     """The account that delivers while the default one's provider is away, and after how many minutes; mostly none."""
     given = settings.get("second_way") or {}
     name, minutes = given.get("account"), str(given.get("after_minutes", 15))
-    names = [account["id"] for account in accounts]
+    names = [account["id"] for account in plan["accounts"][1:]]
     if given.keys() - {"account", "after_minutes"} or (given and name not in names):
         verdict.fault(
             "second_way",
@@ -65,6 +65,14 @@ def read_second_way(verdict: Verdict, settings: Mapping[str, Any], accounts: lis
     if not re.fullmatch("[0-9]{1,4}", minutes) or not 1 <= int(minutes) <= 1440:
         verdict.fault("second_way", f"{minutes} is no sensible time.", "after_minutes goes from 1 to 1440.")
         return {}
+    inside = [domain.replace("\\", "") for domain in plan["maps"]["passing"]]
+    if given and (inside or "root" not in plan["aliases"]):
+        known = f"mail of this host goes to or comes from {', '.join(inside)}" if inside else "root has no alias"
+        verdict.fault(
+            "second_way",
+            f"{known}, so that only your own relay knows what to do with it.",
+            "Write addresses of the internet into smarthost_aliases and smarthost_from, or take the second way out.",
+        )
     return {"account": name, "minutes": int(minutes)} if given else {}
 
 
@@ -93,7 +101,7 @@ def _read(
     account = read_account(verdict, settings, provider, providers)
     verdict.warnings += [] if account["oauth"] else provider.get("warnings", [])
     account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
-    account["senders"] = list(dict.fromkeys(str(sender).lower() for sender in settings.get("senders") or []))
+    account["senders"] = list(dict.fromkeys(str(sender or "").lower() for sender in settings.get("senders") or []))
     for sender in filter(clean, account["senders"]):
         _check_sender(verdict, sender, account, provider, providers)
     return account

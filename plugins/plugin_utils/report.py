@@ -28,7 +28,10 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     state, login = found["state"], found["login"]
     waiting, sent = state["queue"], state["last_delivery"]
     # Queue and login mostly tell of the same fault: once is enough.
-    notes = [health.meaning(reason) or reason["reason"] for reason in waiting["reasons"]]
+    notes = [
+        f"{reason.get('account', '')}: {health.meaning(reason) or reason['reason']}".removeprefix(": ")
+        for reason in waiting["reasons"]
+    ]
     notes += [problem for problem in state["problems"] if not any(problem in note for note in notes)]
     known = any(reason.get("cause", login["said"] + "?") in login["said"] for reason in waiting["reasons"])
     if not known:
@@ -36,7 +39,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     notes += found.get("advice", [])
     drift = [action for action in found["actions"] if action != "logged in at the provider"]
     if drift:
-        notes.append("A run of site.yml would change this host: it has not (" + ", ".join(drift) + ").")
+        notes.append("site.yml would change this host: it has not yet " + ", ".join(drift) + ".")
     ago = system.span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
     # A provider that cannot be reached now is no fault of the host as long as no mail is stuck.
     healthy = state["healthy"] and not drift and login["verdict"] != "refused"

@@ -67,7 +67,7 @@ _REFUSED = {
 }
 # Mail to their domains stays on the host.
 _KEEPING = ("virtual_alias_domains", "virtual_mailbox_domains")
-# These lead mail another way, which no run tries.
+# These lead mail another way, which is not tried.
 _OTHER_WAYS = (
     "transport_maps", "sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps",
     "smtp_fallback_relay", "content_filter", "smtpd_proxy_filter",
@@ -109,7 +109,6 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     check_mailbox(verdict, settings, account, providers)
     account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
     check_senders(verdict, accounts)
-    verdict.plan["second_way"] = read_second_way(verdict, settings, accounts[1:])
     # texthash is read as text; the other types have to be compiled. All other tables are patterns.
     logins = [f"sasl_passwd-{one['id']}".rstrip("-") for one in accounts]
     verdict.plan["compiled"] = (
@@ -125,21 +124,22 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["allowed"] = read_allowed(verdict, settings, addresses_of(verdict.plan))
     verdict.plan["clients"] = networks.read_clients(verdict, settings)
     if verdict.plan["clients"]["networks"]:
-        # Whatever they send as, the account may send as nobody but itself.
+        # Whatever they send as, the account may send as itself alone.
         verdict.plan["rewrite"] = "all"
     _check_size(verdict, provider)
     _check_domains(verdict)
     _check_open_relay(verdict)
     verdict.plan["hostname"] = _hostname(verdict, settings)
     verdict.plan["maps"] = senders.maps(accounts, verdict.plan["aliases"])
+    verdict.plan["second_way"] = read_second_way(verdict, settings, verdict.plan)
     verdict.plan["watch"] = _watch(verdict, settings)
     _for_host(verdict.plan)
     _check_ca_file(verdict, settings)
     if account["tls_security_level"] == "encrypt":
         given = "token" if account.get("oauth") else "password" if account["username"] else "mail"
         verdict.warnings.append(
-            "smarthost_tls_security_level is encrypt: whoever answers for the relay's name gets "
-            f"the {given}. With secure, only the relay does."
+            "smarthost_tls_security_level is encrypt: any server that answers to the relay's name gets "
+            f"the {given}. With secure, only the relay gets it."
         )
     return verdict
 
@@ -231,7 +231,7 @@ def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unknown_variables(given: list[str], known: list[str]) -> list[str]:
-    """Faults for variables that nobody reads because their name is misspelt.
+    """Faults for variables that have no effect because their name is misspelt.
 
     Only names that are all but one of ours: people may keep variables of their own beside them.
     """
@@ -280,7 +280,7 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping
         elif name in _OTHER_WAYS and value:
             verdict.warnings.append(
                 f"{name} in smarthost_parameters leads mail another way than through {provider['name']}. Whether it "
-                "leaves that way, and who sees it there, no run tries."
+                "leaves that way, and who sees it there, is not tried."
             )
         text = "" if value is None else str(value).strip()
         table[name] = ("yes" if value else "no") if isinstance(value, bool) else text

@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean, text
 
-# The last one only where nobody logs in.
+# The last one only without a login.
 TLS_MODES = ("implicit", "starttls", "none")
 
 
@@ -168,7 +168,7 @@ def read_port(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[s
 def _ports_of(provider: Mapping[str, Any], host: str) -> tuple[Mapping[int, str], str | None]:
     """The ports of a host with their TLS modes, and the mode of all its other ports.
 
-    None: it has no others. Empty: nobody knows, because the host is not of the preset; then the
+    None: it has no others. Empty: they are not known, because the host is not of the preset; then the
     preset's ports are no more than its defaults.
     """
     ports: Mapping[int, str] = provider.get("ports", {})

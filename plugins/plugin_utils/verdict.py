@@ -110,6 +110,6 @@ def is_placeholder_address(text: str, provider: Mapping[str, Any]) -> bool:
     if addresses.is_example_domain(domain):
         return True
     guide_domain = domain.lower() in provider.get("domains", []) or is_placeholder(domain.partition(".")[0], provider)
-    # "mail" or "me" may be somebody's; "you" and "user" are nobody's.
-    nobody = re.search(r"you|user|example|changeme|placeholder|<", local, re.IGNORECASE)
-    return guide_domain and bool(nobody) and is_placeholder(local, provider)
+    # "mail" or "me" may be a real name; "you" and "user" are none.
+    invented = re.search(r"you|user|example|changeme|placeholder|<", local, re.IGNORECASE)
+    return guide_domain and bool(invented) and is_placeholder(local, provider)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 from ansible_collections.homelab.mail.plugins.module_utils._program import health, smarthost
 from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 
-from tests import rendering
-from workshop.pages import guides, provider_files, providers
+from tests import pages, rendering
+from workshop.pages import guides, picture, provider_files, providers
 
 PROJECT = providers.PROJECT
 GUIDES = {path.name: path.read_text(encoding="utf-8") for path in providers.GUIDES.glob("*.md")}
@@ -98,7 +99,7 @@ def test_a_command_of_a_guide_is_one_of_the_readme_or_of_the_program(page: str) 
         assert [line for line in block.splitlines() if line.partition(" you@")[0] not in known] == []
 
 
-def test_the_readme_shows_what_smarthost_status_says() -> None:
+def test_the_page_of_health_shows_what_smarthost_status_says() -> None:
     said = "server smtp.fastmail.com[103.168.172.45] said: 535 5.7.0 Incorrect username, password or access token"
     reason = f"SASL authentication failed; {said}"
     sent = {"time": 1, "to": "you@example.com", "said": "250 2.0.0 Ok: queued as A28603422D1"}
@@ -108,7 +109,7 @@ def test_the_readme_shows_what_smarthost_status_says() -> None:
         "listening": ["127.0.0.1", "::1"], "queue": {"messages": 2, "oldest_seconds": 750, "reasons": waiting},
         "last_delivery": sent, "last_failure": None, "healthy": False, "problems": [],
     }  # fmt: skip
-    [shown] = re.findall(r"^\$ smarthost status\n(.*?)^```", PAGES["README.md"], re.DOTALL | re.MULTILINE)
+    [shown] = re.findall(r"^\$ smarthost status\n(.*?)^```", PAGES["health.md"], re.DOTALL | re.MULTILINE)
     # Wrapped as a terminal does.
     assert shown.split() == smarthost.show(state, 5401).split()
 
@@ -120,3 +121,36 @@ def test_moving_in_names_the_variables_and_mailers_that_there_are() -> None:
         [row] = re.findall(rf"^\| {name}4? \| (.*) \| (.*) \|$", page, re.MULTILINE)
         flush = f"`{mailer['flush']}`" if mailer["flush"] else "it has no queue"
         assert row == (", ".join(f"`{path}`" for path in mailer["settings"]), flush)
+
+
+def test_a_picture_of_a_run_shows_the_tasks_that_did_something() -> None:
+    stars = " *****"
+    said = [
+        f"PLAY [A]{stars}",
+        f"TASK [End]{stars}",
+        f"PLAY [B]{stars}",
+        f"TASK [homelab.mail.smarthost : C]{stars}",
+        "ok: [nas]",
+    ]
+    said += [f"TASK [D]{stars}", "skipping: [nas]", f"PLAY RECAP{stars}", "nas : ok=1"]
+    shown = ["PLAY [B]", "TASK [C]", "ok: [nas]", "PLAY RECAP", "nas : ok=1"]
+    assert picture.run("\n\n".join(said).replace("\n\nok", "\nok").replace("\n\nsk", "\nsk")) == shown
+    drawn = ElementTree.fromstring(picture.svg("A & B", ["$ a <b>", "", "ok"]))
+    assert [text.text for text in drawn.findall(".//{*}text")] == ["$ a <b>", "ok"]
+
+
+def test_the_readme_shows_a_run_and_a_status_that_were_made() -> None:
+    for name, command in {
+        "run": "$ ansible-playbook site.yml --ask-vault-pass",
+        "status": "$ smarthost status",
+    }.items():
+        drawn = ElementTree.parse(PROJECT / f"docs/{name}.svg")
+        assert drawn.findall(".//{*}text")[0].text == command
+        assert f"](docs/{name}.svg)" in PAGES["README.md"]
+
+
+def test_a_recipe_is_run_or_says_that_it_is_not() -> None:
+    run = "".join(path.read_text() for path in (PROJECT / "molecule/default/tests").glob("test_recipes*.py"))
+    recipes = pages.sections("docs/recipes.md")
+    assert [name for name in recipes if f'"{name}"' not in run and not name.endswith(" (not run)")] == []
+    assert [name for name in recipes if f'"{name}"' in run and name.endswith(" (not run)")] == []

@@ -47,25 +47,35 @@ def test_a_report_of_a_fault_comes_with_the_state_of_the_host() -> None:
 
 
 def test_a_release_is_what_tag_galaxy_and_changelog_agree_on() -> None:
-    galaxy, changes = (
-        "name: mail\nversion: 1.2.3\n",
-        "# Changelog\n\n## 1.2.3 – 2026-12-01\n\n### Fixed\n- A.\n\n## 1.2.2",
-    )
-    assert release.notes("v1.2.3", galaxy, changes) == "### Fixed\n- A.\n"
+    galaxy = "name: mail\nversion: 1.2.3\n"
+    before = '\n<a id="v1-2-2"></a>\n## v1\\.2\\.2\n\n* B\n'
+    changes = f'# Changes\n\n<a id="v1-2-3"></a>\n## v1\\.2\\.3\n\n### Mended\n\n* A\\.\n{before}'
+    assert release.notes("v1.2.3", galaxy, changes) == "### Mended\n\n* A\\.\n"
     for tag, changelog, fault in (
         ("1.2.3", changes, "is no tag of a release"),
         ("v1.2.4", changes, "the tag is v1.2.4, but galaxy.yml has the version 1.2.3"),
-        ("v1.2.3", "## Unreleased\n- A.\n", "has no section"),
-        ("v1.2.3", "## 1.2.3 – 2026-12-01\n\n## 1.2.2", "has no section"),
+        ("v1.2.3", "# Changes\n\n* A\n", "has nothing about 1.2.3"),
+        ("v1.2.3", f"## v1\\.2\\.3\n{before}", "has nothing about 1.2.3"),
     ):
         with pytest.raises(ValueError, match=fault):
             release.notes(tag, galaxy, changelog)
 
 
+def test_the_changelog_is_what_its_tool_writes(tmp_path: Path) -> None:
+    shutil.copytree(PROJECT / "changelogs", tmp_path / "changelogs")
+    shutil.copyfile(PROJECT / "galaxy.yml", tmp_path / "galaxy.yml")
+    tool = Path(sys.executable).with_name("antsibull-changelog")
+    for command in ("lint", "generate"):
+        subprocess.run([tool, command], cwd=tmp_path, check=True)
+    assert (tmp_path / "CHANGELOG.md").read_text() == (PROJECT / "CHANGELOG.md").read_text()
+
+
 def test_the_version_stands_in_galaxy_yml_alone() -> None:
     command = ["git", "grep", "--fixed-strings", "--files-with-matches", COLLECTION["version"], "--", ":!*.lock"]
     found = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
-    assert [name for name in found if not name.startswith(("requirements/", "CHANGELOG"))] == ["galaxy.yml"]
+    assert [name for name in found if not name.startswith(("requirements/", "CHANGELOG", "changelogs/"))] == [
+        "galaxy.yml"
+    ]
 
 
 def test_every_variable_that_yaml_or_a_template_reads_is_public() -> None:
@@ -85,7 +95,16 @@ def test_every_link_of_the_pages_leads_somewhere() -> None:
         for path, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
             target = (page.parent / path) if path else page
             assert target.exists(), f"{page.name}: {path}"
-            assert not anchor or f'<a id="{anchor}">' in target.read_text(), f"{page.name}: {path}#{anchor}"
+            assert not anchor or anchor in _anchors(target.read_text()), f"{page.name}: {path}#{anchor}"
+
+
+def _anchors(page: str) -> set[str]:
+    """Those that a page sets, and those that GitHub makes of its headings."""
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {
+        *re.findall(r'<a id="(.*?)">', page),
+        *(re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings),
+    }
 
 
 def test_each_preset_is_named_in_the_readme() -> None:
@@ -115,6 +134,6 @@ def test_the_archive_holds_what_other_playbooks_use_and_nothing_that_lies_beside
     assert done.returncode == 0, done.stderr
     with tarfile.open(next(tmp_path.glob("homelab-mail-*.tar.gz"))) as archive:
         held = {member.name for member in archive if member.isfile()} - {"MANIFEST.json", "FILES.json"}
-    folders = {"meta", "playbooks", "plugins", "roles", "docs"}
+    folders = {"changelogs", "meta", "playbooks", "plugins", "roles", "docs"}
     files = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"}
     assert held == {name for name in listed if name in files or name.partition("/")[0] in folders}

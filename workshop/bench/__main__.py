@@ -1,9 +1,9 @@
 """Measure what the project promises, beside what it is compared with: python -m workshop.bench [NAME …].
 
-Without a name, all is measured. NAME is one of runs, fleet, mail, outage, footprint and status, which print tables in
-Markdown (docs/benchmarks.md has those of a whole run), or demo and test: how long `make demo` and `make test` take in a
-fresh clone, with what package managers and podman have cached on this machine. A figure that is not what was promised
-is printed **bold**.
+Without a name, all is measured. NAME is one of runs, fleet, mail, accounts, outage, footprint and status, which print
+tables in Markdown (docs/benchmarks.md has those of a whole run), or demo and test: how long `make demo` and `make test`
+take in a fresh clone, with what package managers and podman have cached on this machine. A figure that is not what was
+promised is printed **bold**.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import fleet, footprint, mail, outage, runs, status
+from . import accounts, fleet, footprint, mail, outage, runs, status
 from .common import PROJECT, only_tables, progress
 
 # make target -> promised seconds
@@ -28,6 +28,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "mail": mail.measure,
     "footprint": footprint.measure,
     "status": status.measure,
+    "accounts": accounts.measure,
     "fleet": fleet.measure,
 }
 OUTAGE_SECONDS = 60

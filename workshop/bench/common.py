@@ -62,10 +62,10 @@ class Site:
         """Run the main job."""
         self.seconds("ansible-playbook", *options, "site.yml")
 
-    def playbook(self, name: str, tasks: object) -> str:
+    def playbook(self, name: str, tasks: object, facts: bool = True) -> str:
         """Write a playbook for all hosts; its path."""
         path = self.folder / f"{name}.yml"
-        path.write_text(yaml.safe_dump([{"hosts": "all", **({"tasks": tasks} if tasks else {})}]))
+        path.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": facts, "tasks": tasks or []}]))
         return str(path)
 
     def on(self, host: str, script: str) -> str:

@@ -32,7 +32,7 @@ class Outage(Thread):
         try:
             self._measure()
         finally:
-            # Else somebody would wait for it for ever.
+            # Else the caller would wait for it for ever.
             self.begun.set()
 
     def _measure(self) -> None:

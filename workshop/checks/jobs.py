@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -24,6 +24,8 @@ class Job:
     hosts: str = "all"
     tests: tuple[str, ...] = ()
     group: str = "molecule"
+    # Whether it has tests that are marked as long: no, only, too.
+    long: str = "no"
 
     def environment(self) -> dict[str, str]:
         """What the job's Molecule and pytest are told."""
@@ -32,8 +34,8 @@ class Job:
         # Molecule's notes, which are one for all runs of a scenario.
         notes = {"MOLECULE_EPHEMERAL_DIRECTORY": str(STATE / "molecule" / self.name)}
         short = {"STEPS": "[destroy, create, prepare, converge, verify, destroy]"}
-        steps = short if self.tests and not {*EACH} & {*self.tests} else {}
-        return {"LAB": lab, **chosen, **notes, **steps, "TESTS": ",".join(self.tests)}
+        steps = short if self.tests and (self.long == "only" or not {*EACH} & {*self.tests}) else {}
+        return {"LAB": lab, **chosen, **notes, **steps, "TESTS": ",".join(self.tests), "LONG": self.long}
 
     def images(self) -> set[str]:
         """The images that it needs."""
@@ -45,22 +47,28 @@ class Job:
 
 # A host's own way: rendered, delivered, run again, booted, given back.
 EACH = ("test_host", "test_mail", "test_untidy", "test_whole_life")
-# The longest first. What is on two hosts for the sake of Postfix's versions needs the oldest and the newest.
+# make test has each promise on one host, Debian's stable; what goes by Postfix's version on the oldest and the newest
+# that a Debian has, or the oldest alone; and a Mac. The longest first.
 JOBS = (
     Job("run", "default", "trixie", ("test_run",)),
-    Job("replies", "replies"),
-    Job("systems", "systems"),
-    Job("trial", "default", "bullseye,sid", ("test_trial", "test_rehearsal", "test_flow")),
-    Job("faults", "default", "trixie", ("test_faults", "test_names")),
-    Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found")),
-    Job("house", "default", "trixie", ("test_house", "test_hub")),
-    Job("accounts", "default", "trixie", ("test_accounts", "test_recipients")),
-    Job("oauth", "default", "trixie", ("test_oauth",)),
-    Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables")),
     Job("rest", "default", "trixie"),
-    Job("fleet", "default", "bookworm,trixie,forky", (*EACH, "test_check")),
-    # Many hosts, or packages that take long: of make proof alone.
-    Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls", "test_seldom"), "proof"),
+    Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found")),
+    Job("house", "default", "trixie", ("test_house", "test_hub", "test_faults", "test_names")),
+    Job("accounts", "default", "trixie", ("test_accounts", "test_bursts", "test_recipients", "test_oauth")),
+    Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables", "test_check")),
+    Job("systems", "systems", "macbook"),
+    Job("replies", "replies"),
+    Job("trial", "default", "bullseye", ("test_trial", "test_rehearsal", "test_flow")),
+    # make proof has the other systems, and what takes long: half a minute, many hosts, many packages.
+    Job("long", "default", "trixie", group="proof", long="only"),
+    Job("other-systems", "systems", "openrc,noinit", group="proof", long="too"),
+    Job("fleet", "default", "bookworm,trixie,forky", EACH, "proof", long="too"),
+    Job("oauth-old", "default", "bullseye", ("test_oauth",), "proof", long="too"),
+    Job("mac-long", "systems", "macbook", ("test_systems", "test_tokens"), "proof", long="only"),
+    Job("trial-new", "default", "sid", ("test_trial", "test_rehearsal", "test_flow"), "proof", long="too"),
+    Job("long-replies", "replies", group="proof", long="only"),
+    Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls", "test_seldom"), "proof", long="too"),
+    Job("recipes", "default", "trixie", ("test_recipes_of_programs",), "proof", long="too"),
 )
 
 
@@ -70,14 +78,13 @@ def _present(scenario: str) -> list[str]:
 
 def chosen(limit: str) -> list[Job]:
     """All jobs, or the whole of each scenario that has a host that LIMIT names."""
+    taken = {test for job in JOBS if job.group != "proof" for test in job.tests}
+    alone = {test for job in JOBS for test in job.tests} - taken
+    ours = [test for test in _present("default") if test not in alone]
     if limit == "all":
-        taken = {test for job in JOBS for test in job.tests}
-        rest = tuple(test for test in _present("default") if test not in taken)
-        return [
-            job if job.tests or job.scenario != "default" else Job(job.name, "default", job.hosts, rest) for job in JOBS
-        ]
-    long = {test for job in JOBS if job.group == "proof" for test in job.tests}
-    parts = {"default": tuple(test for test in _present("default") if test not in long)}
+        rest = {"no": tuple(test for test in ours if test not in taken), "only": tuple(ours)}
+        return [job if job.tests or job.scenario != "default" else replace(job, tests=rest[job.long]) for job in JOBS]
+    parts = {"default": tuple(ours)}
     wanted = set(re.split("[,:]", limit))
     inventories = sorted(PROJECT.glob("molecule/*/inventory/hosts.yml"))
     hosts = {path.parts[-3]: set(yaml.safe_load(path.read_text())["all"]["hosts"]) for path in inventories}

@@ -9,6 +9,7 @@ import sys
 import time
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 from workshop.lab import LabError, environment, labs
 from workshop.lab.host import exec
@@ -26,18 +27,16 @@ def say(text: str) -> None:
     print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
 
 
-def configure() -> None:
+def playbook(lab: str, **how: Any) -> subprocess.CompletedProcess[str]:
     """What a person does for a server of their own, with another inventory."""
     command = ["ansible-playbook", "--inventory", "workshop/lab/inventory", "--inventory", "workshop/demo/inventory",
                "--vault-password-file", "workshop/demo/vault-password", "site.yml"]  # fmt: skip
-    print(f"$ {' '.join(command)}", flush=True)
-    # Without the group_vars beside site.yml: there somebody keeps the settings of a real server.
+    if lab == LAB:
+        print(f"$ {' '.join(command)}", flush=True)
+    # Without the group_vars beside site.yml: they may be those of a real server.
     precedence = "all_inventory,groups_inventory,all_plugins_inventory,groups_plugins_inventory"
-    done = subprocess.run(
-        command, cwd=PROJECT, env={**os.environ, **environment(), "ANSIBLE_PRECEDENCE": precedence}, check=False
-    )
-    if done.returncode:
-        raise LabError("The playbook failed; its last lines above say why.")
+    settings = {**os.environ, **environment(), "ANSIBLE_PRECEDENCE": precedence}
+    return subprocess.run([*command, f"--extra-vars=lab={lab}"], cwd=PROJECT, env=settings, check=False, **how)
 
 
 def send(provider: Provider) -> tuple[EmailMessage, str, float]:
@@ -83,7 +82,8 @@ def main() -> int:
         labs.up(LAB, {SERVER: "bookworm"})
         provider = Provider(LAB)
         say(f"The playbook makes {SERVER} a smart host for {ACCOUNT}")
-        configure()
+        if playbook(LAB).returncode:
+            raise LabError("The playbook failed; its last lines above say why.")
         say("Cron has something to say")
         result = send(provider)
         say("What arrived at the provider")

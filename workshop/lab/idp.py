@@ -136,7 +136,7 @@ def server(idp: Idp, port: int, certificate: str = "", address: str = "127.0.0.1
             self.wfile.write(text)
 
         def log_message(self, *_words: object) -> None:
-            """Nothing of it is anybody's business."""
+            """Nothing of it is logged."""
 
     made = Server((address, port), Handler)
     if certificate:

@@ -140,13 +140,16 @@ KINDS = {
 }
 
 
+# As in the images of registries: a host that is thrown away needs no safe disk, and none its packages' translations.
+LEAN = ("--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Languages "none"')
+
 PREFIX = "localhost/homelab-mail-"
 
 
 def reference(kind: str) -> str:
     """The image of a kind of host or of the provider. One that was built of something else has another name."""
     what = KINDS[kind]
-    made_of = (what.suite, what.packages, what.command, what.customize, what.image, what.version)
+    made_of = (what.suite, what.packages, what.command, what.customize, what.image, what.version, LEAN)
     return f"{PREFIX}{kind}:{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"
 
 
@@ -183,7 +186,7 @@ def _build(kind: str) -> None:
         mirror.append("http://archive.ubuntu.com/ubuntu")
     with step(f"image {kind}"), tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
-        command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *options]
+        command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *LEAN, *options]
         for attempt in range(ATTEMPTS):
             done = _run([*command, suite, str(archive), *mirror])
             if done.returncode == 0:

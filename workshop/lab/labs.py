@@ -103,7 +103,7 @@ def down(name: str, hosts: list[str]) -> None:
 
 
 def reboot(name: str, host: str) -> None:
-    """Stop and start a host, as a reboot does: what nobody starts at boot is gone afterwards."""
+    """Stop and start a host, as a reboot does: what is not started at boot is gone afterwards."""
     _check_names(name, host)
     container = next((found for found in _containers(name) if found["Names"][0] == f"{name}-{host}"), None)
     if container is None:

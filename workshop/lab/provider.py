@@ -239,7 +239,7 @@ for _try in $(seq 50); do
 done
 """
 
-# Postfix waits for a second or two when main.cf is so new that somebody may still be writing it.
+# Postfix waits for a second or two when main.cf is so new that it may still be being written.
 _AGE = "touch -d '1 minute ago' /etc/postfix/main.cf\n"
 
 
@@ -378,13 +378,20 @@ systemctl restart dovecot
         self._shell(f"cat >>/etc/dovecot/dovecot.conf <<'END'\n{text}END\ndoveadm reload")
 
     def take_tokens(self) -> None:
-        """Take tokens of an identity provider that knows of nobody's consent; until the next reset()."""
+        """Take tokens of an identity provider that knows of no consent; until the next reset()."""
         listens = f"until grep -q :{idp.INSIDE:04X}.*0A /proc/net/tcp; do sleep 0.1; done"
         self._shell(
             f"cat >>/etc/dovecot/dovecot.conf <<'END'\n{_TOKENS}END\nsystemctl restart idp\n"
             # A token in one line, as Microsoft takes it.
             f"postconf -e line_length_limit=12288\n{_AGE}timeout 10 sh -c '{listens}'\ndoveadm reload\n"
         )
+
+    def offer(self, mechanisms: str) -> None:
+        """Take tokens by these mechanisms alone."""
+        self._shell(
+            f"sed -i 's/^auth_mechanisms.*/auth_mechanisms = plain login {mechanisms}/' /etc/dovecot/dovecot.conf"
+        )
+        self._shell("doveadm reload")
 
     def identity(self, **wanted: object) -> dict[str, list[str]]:
         """Change something of the identity provider; what it was asked and what it has given."""

@@ -102,7 +102,7 @@ def connection(script: Script, context: ssl.SSLContext, implicit: bool) -> Calla
 
 
 async def main() -> None:
-    """Serve all ports until somebody ends it."""
+    """Serve all ports until it is ended."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
     script, loop = Script(), asyncio.get_running_loop()

@@ -20,13 +20,17 @@ def notes(tag: str, galaxy: str, changelog: str) -> str:
         raise ValueError(f"{tag} is no tag of a release, such as v1.2.3")
     if tag != f"v{version}":
         raise ValueError(f"the tag is {tag}, but galaxy.yml has the version {version}")
-    section = re.search(rf"^## {re.escape(version)} – \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |\Z)", changelog, re.M | re.S)
+    # As antsibull-changelog writes it.
+    heading = re.escape(f"## v{version}".replace(".", r"\."))
+    section = re.search(rf'^{heading}\n(.*?)(?=^<a id="v[^"]*"></a>\n## |\Z)', changelog, re.M | re.S)
     if not (section and section[1].strip()):
-        raise ValueError(f"CHANGELOG.md has no section “## {version} – YYYY-MM-DD” with anything in it")
+        raise ValueError(f"CHANGELOG.md has nothing about {version}: run antsibull-changelog release")
     return section[1].strip() + "\n"
 
 
 if __name__ == "__main__":
+    if left := sorted(path.name for path in (PROJECT / "changelogs/fragments").glob("*.yml")):
+        sys.exit(f"changelogs/fragments has {', '.join(left)}, of no release yet: run antsibull-changelog release")
     try:
         texts = ((PROJECT / name).read_text(encoding="utf-8") for name in ("galaxy.yml", "CHANGELOG.md"))
         print(notes(sys.argv[1], *texts), end="")

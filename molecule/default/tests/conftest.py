@@ -66,6 +66,8 @@ def _chosen() -> list[str]:
 CHOSEN = _chosen()
 # The files of a job, where the scenario is split: workshop/checks/jobs.py.
 TESTS = os.environ.get("TESTS")
+# Whether those that are marked as long are among them: no, only, too.
+LONG = os.environ.get("LONG", "too")
 # The oldest Postfix and the newest, for what differs between them.
 OLD_AND_NEW = pytest.mark.parametrize("name", dict.fromkeys((CHOSEN[0], CHOSEN[-1])), scope="module")
 # One host is enough for what does not depend on the version of Postfix.
@@ -75,6 +77,8 @@ UNTIDY = [name for name in CHOSEN if _INVENTORY["hosts"][name].get("untidy")]
 # What docs/support.md has a column for, each by a test on every host.
 PROOFS = ("delivery", "idempotence", "reboot", "absent")
 proves = pytest.mark.proves
+# What lasts for half a minute or more, or needs many packages: make proof has it.
+long = pytest.mark.long
 PASSWORD = "q7w2e9r4t6y1u8i3"
 NEW_PASSWORD = "m3n5b7v9c1x2z4l6"
 MAIN_CF = "/etc/postfix/main.cf"
@@ -452,10 +456,14 @@ _failed: set[str | None] = set()
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what other jobs have."""
-    if TESTS:
-        ours = [item for item in items if item.path.stem in TESTS.split(",")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in ours])
-        items[:] = ours
+    ours = [
+        item
+        for item in items
+        if (not TESTS or item.path.stem in TESTS.split(","))
+        and (LONG == "too" or bool(item.get_closest_marker("long")) == (LONG == "only"))
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+    items[:] = ours
 
 
 def _name(item: pytest.Item) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, NEW_PASSWORD, PASSWORD, Change, Counted, changed, run, said
+from conftest import LAB, NAME, NEW_PASSWORD, PASSWORD, Change, Counted, changed, long, run, said
 from testinfra.host import Host
 
 from workshop.lab.host import exec, podman
@@ -120,6 +120,7 @@ def test_a_change_while_mail_flows_loses_and_doubles_none(host: Host, provider: 
     mails.arrive_once(provider)
 
 
+@long
 def test_restarts_while_mail_flows_lose_none_and_double_none(
     host: Host, provider: Provider, mails: Counted, usual: Change, tmp_path: Path
 ) -> None:
@@ -263,6 +264,7 @@ def test_a_restart_is_possible_where_there_were_many(host: Host, usual: Change) 
     assert "restarted Postfix" in str(usual.make()["actions"])
 
 
+@long
 def test_a_run_that_is_killed_at_any_moment_leaves_one_whole_configuration(
     host: Host, provider: Provider, mails: Counted, usual: Change, other: Change
 ) -> None:

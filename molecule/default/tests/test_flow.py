@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import LAB, MOST_LOGINS, NAME, NEW_PASSWORD, OLD_AND_NEW, Counted, logins
+from conftest import LAB, MOST_LOGINS, NAME, NEW_PASSWORD, OLD_AND_NEW, Counted, logins, long
 from testinfra.host import Host
 
 from workshop.lab.provider import Provider
@@ -48,6 +48,7 @@ def together(log: str) -> int:
 
 
 @pytest.mark.parametrize("name", [NAME], scope="module")
+@long
 def test_what_waited_for_the_provider_leaves_by_itself_when_it_is_back(provider: Provider, mails: Counted) -> None:
     provider.answer(False)
     mails.hand_in(BURST)
@@ -97,4 +98,6 @@ def test_who_looks_whether_the_provider_is_back_says_nothing_while_nothing_waits
     host.run_expect([0], "systemctl start smarthost-retry.service")
     shown = host.check_output("systemctl show smarthost-retry.service")
     assert "\nConditionResult=no\n" in shown
-    assert host.check_output(f"journalctl --no-pager --quiet --since=@{start:.3f} --unit=smarthost-retry.service") == ""
+    words = host.check_output(f"journalctl --no-pager --quiet --since=@{start:.3f} --unit=smarthost-retry.service")
+    # Debian 11's systemd has its say whatever the unit wants.
+    assert [line for line in words.splitlines() if not line.endswith(" being skipped.")] == []

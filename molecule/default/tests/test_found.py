@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from conftest import LAB, MAIN_CF, Mail, changed, run, said
+from conftest import LAB, MAIN_CF, Mail, changed, long, run, said
 from testinfra.host import Host
 
 from workshop.lab import labs
@@ -72,6 +72,7 @@ def test_another_mailer_is_named_before_it_goes_and_given_back(bare: tuple[Host,
     assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 0
 
 
+@long
 def test_postfix_stays_where_another_package_came_to_need_it(bare: tuple[Host, str]) -> None:
     host, inventory = bare
     # A source of packages that does not answer need not be the one that has them.
@@ -89,6 +90,7 @@ def test_postfix_stays_where_another_package_came_to_need_it(bare: tuple[Host, s
     assert not host.file("/etc/postfix/smarthost").exists
 
 
+@long
 def test_an_exim_that_serves_others_is_not_taken_over_unless_one_says_so(
     bare: tuple[Host, str], provider: Provider
 ) -> None:
@@ -111,6 +113,7 @@ def test_an_exim_that_serves_others_is_not_taken_over_unless_one_says_so(
     assert Mail(host).arrived(provider)
 
 
+@long
 def test_exim_is_given_back_or_absent_refused_before_anything_changes(
     bare: tuple[Host, str], provider: Provider
 ) -> None:
@@ -145,6 +148,7 @@ mydestination = $myhostname, localhost.$mydomain, localhost, $mydomain
 """
 
 
+@long
 def test_a_host_that_became_a_mail_server_after_a_run_that_failed_is_left_alone(bare: tuple[Host, str]) -> None:
     host, inventory = bare
     host.run_expect([0], f"{APT} postfix")

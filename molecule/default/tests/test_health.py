@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, Change, Mail, forget_the_log
+from conftest import LAB, NAME, Change, Mail, forget_the_log, long
 from testinfra.host import Host
 
 from workshop.lab.host import exec
@@ -76,6 +76,7 @@ def test_an_old_copy_in_the_chroot_is_noticed_and_healed(host: Host, provider: P
     assert host.run("smarthost status").rc == 0
 
 
+@long
 def test_what_a_restart_does_not_heal_is_said_and_seldom_tried(host: Host, provider: Provider) -> None:
     host.run_expect([0], "postconf -e smtp_bind_address=127.0.0.1 inet_protocols=ipv4 && systemctl restart postfix")
     first = Mail(host)

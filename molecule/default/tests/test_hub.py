@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import testinfra
 import trustme
-from conftest import INVENTORIES, LAB, NAME, PASSWORD, PROJECT, Mail, changed, follow, run, run_site, said
+from conftest import INVENTORIES, LAB, NAME, PASSWORD, PROJECT, Mail, changed, follow, long, run, run_site, said
 from testinfra.host import Host
 
 from tests import pages
@@ -109,6 +109,7 @@ def test_the_hub_knows_who_gets_the_mail_of_its_spokes(provider: Provider, spoke
         assert mail["From"].addresses[0].addr_spec == ACCOUNT
 
 
+@long
 def test_a_spoke_waits_for_its_hub_also_through_a_reboot(
     host: Host, provider: Provider, spokes: dict[str, Host], house: House
 ) -> None:

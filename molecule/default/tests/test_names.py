@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, Mail, changed, run, said
+from conftest import LAB, Mail, changed, long, run, said
 from testinfra.host import Host
 
 from workshop.lab import labs
@@ -65,6 +65,7 @@ def test_all_of_it_stays_here_where_a_person_asks_for_that(host: Host, provider:
     assert changed(run(inventory, limit="domain", **below), "domain") == 1
 
 
+@long
 def test_mail_that_waited_under_that_name_leaves_as_the_account(host: Host, provider: Provider, inventory: str) -> None:
     """As on a host whose Postfix was there first: its senders are public, and no account owns them."""
     changed(run(inventory, limit="domain", smarthost_state="absent"), "domain")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, PROJECT, Counted, Mail, changed, run, run_site, said
+from conftest import LAB, MAIN_CF, NAME, PASSWORD, PROJECT, Mail, changed, long, run, run_site, said
 from testinfra.host import Host
 
 from workshop.lab.idp import CLIENT, SECRET
-from workshop.lab.provider import TOKEN_ACCOUNT, Provider
+from workshop.lab.provider import ACCOUNT, TOKEN_ACCOUNT, Provider
 
 VARIABLES = {
     "smarthost_provider": "microsoft365",
@@ -27,12 +26,36 @@ VARIABLES = {
     "smarthost_generic": {},
 }
 STORE = "/var/lib/smarthost/oauth"
-BURST_LOGINS = 10
+# The same as a further account, beside that of the inventory, which has a password.
+BESIDE = {
+    "smarthost_accounts": [
+        {
+            "name": "family",
+            "senders": ["family@nas.lan"],
+            **{
+                name.removeprefix("smarthost_"): VARIABLES[name]
+                for name in VARIABLES
+                if name in ("smarthost_provider", "smarthost_auth", "smarthost_username") or "_oauth_" in name
+            },
+        }
+    ]
+}
 
 
-def consent() -> subprocess.CompletedProcess[str]:
-    """Run playbooks/consent.yml on the host."""
-    return run_site(f"--extra-vars={json.dumps(VARIABLES)}", limit=NAME, playbook=PROJECT / "playbooks/consent.yml")
+def play(name: str, variables: dict[str, object] = VARIABLES) -> subprocess.CompletedProcess[str]:
+    """Run one of playbooks/ on the host."""
+    return run_site(f"--extra-vars={json.dumps(variables)}", limit=NAME, playbook=PROJECT / f"playbooks/{name}.yml")
+
+
+def consent(variables: dict[str, object] = VARIABLES) -> subprocess.CompletedProcess[str]:
+    """Let a person consent."""
+    return play("consent", variables)
+
+
+def lapse(host: Host) -> None:
+    """Let the tokens of a host have ended, and no connection be kept that needs none."""
+    host.run_expect([0], "postfix reload")
+    host.run_expect([0], f'sed -i \'s/"until": [0-9.]*/"until": 1/\' {STORE}/token-*.json')
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +106,17 @@ def test_mail_leaves_by_a_token_and_a_second_run_changes_nothing(tokens: Provide
 
 
 def test_no_token_is_anywhere_but_in_the_file_of_the_user_who_logs_in(tokens: Provider, host: Host) -> None:
+    # What processes are called with, meanwhile.
+    watch = "while :; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ; sleep 0.02; done >/run/seen 2>/dev/null"
+    host.run_expect([0], f"({watch} & echo $! >/run/watch.pid) >/dev/null 2>&1")
     done = run("--diff", "-vvv", smarthost_hostname="other.lan", **VARIABLES)
     assert changed(done)
+    tokens.identity(revoke=True)
+    changed(consent())
     Mail(host).arrived(tokens)
+    host.run_expect([0], "smarthost login")
+    host.run_expect([0], "kill $(cat /run/watch.pid)")
+    assert host.run("tr '\\0' ' ' </run/seen | grep -aq 'smarthost proxy'").rc == 0
     given = tokens.identity()
     secrets = [*given["refresh"], *given["access"], host.file(f"{STORE}/secret").content_string]
     assert len(secrets) > 2
@@ -93,13 +124,16 @@ def test_no_token_is_anywhere_but_in_the_file_of_the_user_who_logs_in(tokens: Pr
     for secret in secrets:
         assert secret not in done.stdout + done.stderr and secret not in log
     pattern = "|".join(secret[:40] for secret in secrets)
-    found = host.check_output(f"grep -rlE '{pattern}' /etc /var/lib /var/spool/postfix /tmp /root 2>/dev/null || true")
-    slot = host.check_output("ls -d /etc/postfix/smarthost/?")
-    assert sorted(found.split()) == sorted([f"{slot}/sasl_passwd", f"{STORE}/secret", f"{STORE}/token.json"])
-    for path, owner in ((f"{slot}/sasl_passwd", "root"), (f"{STORE}/token.json", "_smarthost")):
-        assert (host.file(path).user, host.file(path).mode) == (owner, 0o600)
+    found = host.check_output(
+        f"grep -rlE '{pattern}' /etc /var/lib /var/spool/postfix /var/tmp /tmp /root /run/seen 2>/dev/null || true"
+    )
+    slot, token = host.check_output("ls -d /etc/postfix/smarthost/?"), host.check_output(f"ls {STORE}/token-*")
+    owners = {f"{slot}/sasl_passwd": "root", f"{STORE}/secret": "_smarthost", token: "_smarthost"}
+    # Where tables are compiled, that copy, too.
+    assert {path.removesuffix(".db") for path in found.split()} == {*owners}
+    for path in found.split():
+        assert (host.file(path).user, host.file(path).mode) == (owners[path.removesuffix(".db")], 0o600)
     assert host.file(STORE).mode == 0o700
-    changed(run(**VARIABLES))
 
 
 def test_a_local_user_without_the_secret_gets_nowhere(tokens: Provider, host: Host) -> None:
@@ -116,20 +150,55 @@ def test_a_withdrawn_consent_is_named_with_its_remedy_and_a_new_one_sends_what_w
     tokens: Provider, host: Host
 ) -> None:
     tokens.identity(revoke=True)
+    # A connection that was kept needs no token.
+    host.run_expect([0], "postfix reload")
     mail = Mail(host)
     assert "535 5.7.8 invalid_grant: AADSTS50173" in mail.reason_it_waits()
     for command in ("smarthost status", "smarthost login"):
         shown = host.run_expect([1], command).stdout
         assert "The consent" in shown and "playbooks/consent.yml" in shown
-    checked = run_site(f"--extra-vars={json.dumps(VARIABLES)}", limit=NAME, playbook=PROJECT / "playbooks/check.yml")
-    assert "playbooks/consent.yml" in said(checked)
+    # Also where no mail waits that would tell, and until it is good again.
+    host.run_expect([0], "postsuper -H ALL; postsuper -d ALL")
+    shown = host.run_expect([1], "smarthost status").stdout
+    assert f"{TOKEN_ACCOUNT} gets no token: invalid_grant: AADSTS50173" in shown and "playbooks/consent.yml" in shown
+    assert "playbooks/consent.yml" in said(play("check"))
+    mail = Mail(host)
+    mail.reason_it_waits()
     changed(consent())
     mail.arrived(tokens)
+    host.run_expect([0], "smarthost status")
 
 
-def test_an_identity_provider_that_is_down_keeps_no_mail_while_the_token_is_good(tokens: Provider, host: Host) -> None:
+def test_while_the_identity_provider_is_down_mail_goes_on_until_the_token_ends_and_leaves_when_it_is_back(
+    tokens: Provider, host: Host
+) -> None:
     tokens.identity(answers=False)
     Mail(host).arrived(tokens)
+    lapse(host)
+    mail = Mail(host)
+    why = "the identity provider login.microsoftonline.com cannot be reached"
+    assert f"421 4.4.1 smtp.office365.com: logging in: {why}" in mail.reason_it_waits()
+    assert "The identity provider, which gives tokens" in host.run("smarthost status").stdout
+    assert why in host.run_expect([1], "smarthost login").stdout
+    # As its timer does.
+    assert host.run_expect([0], "smarthost retry").stdout == ""
+    tokens.identity(answers=True)
+    assert "can be reached again" in host.run_expect([0], "smarthost retry").stdout
+    mail.arrived(tokens)
+    # A clock that is off looks as if it were down, and is told apart.
+    lapse(host)
+    tokens.use_certificate("expired")
+    shown = host.run_expect([1], "smarthost login").stdout
+    assert "certificate" in shown and "clock" in shown
+    tokens.use_certificate("trusted")
+
+
+def test_a_provider_that_takes_tokens_in_the_standard_way_alone_gets_them_so(tokens: Provider, host: Host) -> None:
+    tokens.offer("oauthbearer")
+    lapse(host)
+    Mail(host).arrived(tokens)
+    assert f"sasl_method=OAUTHBEARER, sasl_username={TOKEN_ACCOUNT}" in tokens.log_since(0)
+    tokens.offer("xoauth2 oauthbearer")
 
 
 RENEW = """
@@ -141,7 +210,7 @@ print(len(oauth.access_token(system.settings("oauth.json")[""])))
 
 
 def test_two_processes_that_renew_at_once_ask_once(tokens: Provider, host: Host) -> None:
-    host.run_expect([0], f'sed -i \'s/"until": [0-9.]*/"until": 1/\' {STORE}/token.json')
+    lapse(host)
     before = tokens.identity()["asked"].count("refresh_token")
     assert host.check_output(f"(python3 -c '{RENEW}' & python3 -c '{RENEW}'; wait)").split() == ["2000", "2000"]
     assert tokens.identity()["asked"].count("refresh_token") == before + 1
@@ -164,26 +233,58 @@ def test_an_application_with_a_secret_needs_no_person(tokens: Provider, host: Ho
     assert done.returncode != 0 and "AADSTS7000215" in said(done) and "Q~wrong-secret" not in said(done)
     # What is in place goes on.
     Mail(host).arrived(tokens)
+    log = host.check_output("journalctl --no-pager")
+    assert SECRET not in log and "Q~wrong-secret" not in log
+    [place] = host.check_output(f"grep -rlF {SECRET} /etc /var/lib /var/tmp /tmp /root || true").split()
+    assert place.endswith("/oauth.json") and (host.file(place).user, host.file(place).mode) == ("_smarthost", 0o600)
+
+
+@long
+def test_an_account_goes_from_a_token_to_a_password_and_back_with_the_mail_that_waits(
+    tokens: Provider, host: Host
+) -> None:
+    tokens.identity(refuses=("invalid_client", "AADSTS7000222: The provided client secret keys are expired."))
+    lapse(host)
+    mail = Mail(host)
+    assert "535 5.7.8 invalid_client: AADSTS7000222" in mail.reason_it_waits()
+    assert "The secret of the application has ended" in host.run_expect([1], "smarthost status").stdout
+    tokens.identity(refuses=None)
+    changed(run())
+    assert mail.arrived(tokens).login == ACCOUNT
+    assert not host.file(STORE).exists and host.run("systemctl cat smarthost-renew.timer").rc
+    tokens.set_password("another one")
+    mail = Mail(host)
+    mail.reason_it_waits()
     changed(consent())
+    before = host.file(MAIN_CF).content_string
+    squat = "import socket, time; s = socket.create_server(('127.0.0.1', 10587)); time.sleep(300)"
+    host.run_expect([0], f'(python3 -c "{squat}" >/dev/null 2>&1 & echo $! >/run/squat.pid)')
+    refused = run(**VARIABLES)
+    host.run_expect([0], "kill $(cat /run/squat.pid)")
+    assert refused.returncode != 0 and "port 10587 of 127.0.0.1, and another program has it" in said(refused)
+    assert host.file(MAIN_CF).content_string == before and host.run("postfix status").rc == 0
     changed(run(**VARIABLES))
+    assert mail.arrived(tokens).login == TOKEN_ACCOUNT
+    tokens.set_password(PASSWORD)
 
 
-def test_many_mails_take_few_logins_although_the_token_ends_meanwhile(tokens: Provider, host: Host) -> None:
-    outlook = {**VARIABLES, "smarthost_provider": "outlook", "smarthost_oauth_tenant": "casey.test"}
-    changed(run_site(f"--extra-vars={json.dumps(outlook)}", limit=NAME, playbook=PROJECT / "playbooks/consent.yml"))
-    changed(run(**outlook))
-    # A minute before its end, a token is renewed.
-    tokens.identity(lives=61)
-    marker = tokens.marker()
-    burst = Counted(host, f"{LAB}-{NAME}")
-    burst.hand_in(int(os.environ.get("MAILS", "100")))
-    burst.arrive_once(tokens)
-    # A login for each connection.
-    assert 0 < tokens.log_since(marker).count("]: connect from ") <= BURST_LOGINS
-    changed(run(**VARIABLES))
-
-
-def test_given_back_a_host_has_nothing_of_it(identity: Provider, host: Host) -> None:
-    assert changed(run(smarthost_state="absent")) >= 1
-    assert not host.user("_smarthost").exists and not host.file("/var/lib/smarthost").exists
-    assert host.run("grep -s 10587 /etc/postfix/master.cf").rc
+def test_a_further_account_without_a_password_is_asked_for_and_told_by_its_name(tokens: Provider, host: Host) -> None:
+    # It is the same consent.
+    changed(run(**BESIDE))
+    assert Mail(host).arrived(tokens).login == ACCOUNT
+    assert Mail(host, sender="family@nas.lan").arrived(tokens).login == TOKEN_ACCOUNT
+    tokens.identity(revoke=True)
+    lapse(host)
+    mail = Mail(host, sender="family@nas.lan")
+    mail.reason_it_waits()
+    assert Mail(host).arrived(tokens).login == ACCOUNT
+    shown = host.run_expect([1], "smarthost status").stdout
+    assert "1 waiting (family): " in shown and "playbooks/consent.yml" in shown
+    shown = host.run_expect([1], "smarthost login").stdout.splitlines()
+    assert shown[0] == f"smtp.fastmail.com accepts the login of {ACCOUNT}."
+    assert shown[1].startswith("family: smtp.office365.com refused the login: invalid_grant: ")
+    checked = said(play("check", BESIDE))
+    assert "family: The consent to send for this account has ended" in checked and "playbooks/consent.yml" in checked
+    changed(consent(BESIDE))
+    assert mail.arrived(tokens).login == TOKEN_ACCOUNT
+    assert changed(run(**BESIDE)) == 0

@@ -21,7 +21,7 @@ from workshop.lab.provider import (
     concurrency,
 )
 
-# Runs beside the provider itself, so that what is counted there is nobody else's.
+# Runs beside the provider itself, so that what is counted there is its own alone.
 CLIENT = """
 import json, smtplib, ssl, sys
 context = ssl.create_default_context()

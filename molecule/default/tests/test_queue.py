@@ -1,4 +1,4 @@
-"""Mail that waits: whatever changes meanwhile, all of it arrives, once, as whoever delivers it then may send."""
+"""Mail that waits: whatever changes meanwhile, all of it arrives, once, as the account that delivers it may send."""
 
 from __future__ import annotations
 

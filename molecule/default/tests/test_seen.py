@@ -65,7 +65,7 @@ def test_a_postfix_that_no_unit_keeps_is_noticed_and_becomes_the_units(old: str)
     # Not by `postfix start`, which newer packages leave to the unit.
     master = "$(postconf -h daemon_directory)/master -w"
     host.run_expect([0], f"systemctl stop postfix postfix@-; postconf -e inet_interfaces=all && {master}")
-    # As somebody puts it back who trusts in a restart, whatever that says.
+    # As a person puts it back who trusts in a restart, whatever that says.
     host.run_expect([0], f"cat >/etc/postfix/main.cf <<'END'\n{main_cf}\nEND\nsystemctl restart postfix || true")
     before = host.check_output("cat /var/spool/postfix/pid/master.pid")
     assert changed(run(limit=old), old) == 1

@@ -55,7 +55,7 @@ class Talk(socketserver.StreamRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
     def get_request(self):
-        # The handshake is the handler's, so that nobody keeps the others waiting.
+        # The handshake is the handler's, so that no client keeps the others waiting.
         peer, address = super().get_request()
         # Among the versions that a client names (extension 43) is TLS 1.3.
         newest = b"\x03\x04" in peer.recv(4096, socket.MSG_PEEK).partition(b"\x00\x2b\x00")[2][:16]

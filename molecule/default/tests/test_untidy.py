@@ -1,4 +1,4 @@
-"""A host that somebody had set up before the role, whose name is none: what molecule/shared/prepare.yml leaves."""
+"""A host that was set up before the role, whose name is none: what molecule/shared/prepare.yml leaves."""
 
 from __future__ import annotations
 

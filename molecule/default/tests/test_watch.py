@@ -1,4 +1,4 @@
-"""Somebody is told by another way than mail: one alert for an outage, and one all-clear."""
+"""A person is told by another way than mail: one alert for an outage, and one all-clear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab's Mac is a Mac to Ansible, to whoever calls launchctl, and to Postfix' configuration."""
+"""The lab's Mac is a Mac to Ansible, to all that call launchctl, and to Postfix' configuration."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ sender_canonical_maps = static:casey@fastmail.com
 
 
 class Mac:
-    """A Mac that nobody has configured."""
+    """A Mac that is not configured."""
 
     def run(self, command: str, *, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """A shell's command."""

@@ -1,4 +1,4 @@
-"""Where systemd does not start Postfix: a Mac, OpenRC, and a container in which nobody starts services."""
+"""Where systemd does not start Postfix: a Mac, OpenRC, and a container in which nothing starts services."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import LAB, MAIN_CF, PASSWORD, UNTIDY, Mail, changed, proves, run, said
+from conftest import LAB, MAIN_CF, PASSWORD, UNTIDY, Mail, changed, long, proves, run, said
 from testinfra.host import Host
 
 from workshop.lab import labs
@@ -90,7 +90,7 @@ def test_the_program_says_that_mail_leaves(host: Host, provider: Provider) -> No
 def test_it_is_there_after_a_reboot(host: Host, name: str, provider: Provider) -> None:
     labs.reboot(LAB, name)
     if name == "noinit":
-        # As the run has said, nobody starts it.
+        # As the run has said, nothing starts it.
         assert not answers(name, seconds=3)
         host.run_expect([0], "postfix start")
     assert answers(name)
@@ -132,6 +132,7 @@ def _address(host: Host) -> str:
 
 
 @pytest.mark.usefixtures("usual")
+@long
 def test_the_watch_runs_by_what_the_system_has(host: Host, name: str) -> None:
     watch = {"smarthost_watch_textfile": "/var/run/textfiles", "smarthost_watch_minutes": 1}
     done = run(limit=name, **watch)
@@ -143,20 +144,21 @@ def test_the_watch_runs_by_what_the_system_has(host: Host, name: str) -> None:
             assert time.monotonic() < end
             time.sleep(1)
     else:
-        # Nobody runs anything there.
+        # Nothing is run there.
         assert "Let something run every 1 minutes: /usr/local/bin/smarthost watch" in said(done)
         assert host.run("smarthost watch").rc == 0
     assert "smarthost_queue_messages 0" in host.file("/var/run/textfiles/smarthost.prom").content_string
     assert changed(run(limit=name, **watch), name) == 0
 
 
+@long
 def test_what_waited_for_the_provider_leaves_when_it_is_back(host: Host, name: str, provider: Provider) -> None:
     provider.answer(False)
     mail = Mail(host)
     assert "Connection refused" in mail.reason_it_waits()
     provider.answer(True)
     if name == "noinit":
-        # Nobody runs anything there.
+        # Nothing is run there.
         assert "what waited for it is being sent" in host.check_output("smarthost retry")
     assert mail.arrived(provider, timeout=100)
 

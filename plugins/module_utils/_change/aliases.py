@@ -337,7 +337,7 @@ def _ask_postfix(host: Host, before: Before, values: Mapping[str, str], users: I
         for key, found in _table(host, spelled, [*whole, *names], alias=False).items():
             before.virtual.setdefault(key, found)
     if origin not in destinations and not any(sign in " ".join(destinations) for sign in "/:"):
-        # Users of this host are at home elsewhere, and its aliases are nobody's.
+        # Users of this host are at home elsewhere, and its aliases are without effect.
         before.domains.remove(origin)
         if not addresses.is_private_domain(origin):
             before.virtual.setdefault(ROOT, [f"{ROOT}@{origin}"])

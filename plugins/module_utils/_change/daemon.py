@@ -50,7 +50,7 @@ def start(host: Host) -> None:
     except services.ServiceError as error:
         raise Refused(f"Postfix does not start. {_last_words(host, mark) or error}") from error
     if before and host.master() == before:
-        raise Refused(f"Postfix was told to start anew, but its process {before} goes on. {_last_words(host, mark)}")
+        raise Refused(f"Postfix was told to restart, but its process {before} still runs. {_last_words(host, mark)}")
 
 
 def _reload(host: Host) -> None:

@@ -22,5 +22,5 @@ def made_up_for_by_the_next_run() -> Iterator[None]:
     except OSError as error:
         raise Failed(
             f"The configuration is in place, but not all that belongs to it: {error}. "
-            "Run the playbook again when that is mended: it makes up for what is missing."
+            "Mend that, then run the playbook again: it does what is missing."
         ) from error

@@ -128,7 +128,7 @@ class Host:
     def seals(self, key: str) -> dict[str, str]:
         """Path -> seal of main.cf, of the tables in use and of all that lies beside them.
 
-        What was there before the role is looked at from outside only: nobody knows what should be in it.
+        What was there before the role is looked at from outside only: what should be in it is not known.
         """
         slot = self.slot()
         tables = os.path.join(self.folder, slot) if slot else ""
@@ -214,11 +214,11 @@ class Host:
         return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 0, mode)
 
     def running(self) -> bool:
-        """Whether the master daemon of this configuration runs, and not only until somebody logs out."""
+        """Whether the master daemon of this configuration runs, and not only until a user logs out."""
         return self.started() and self.manager.holds()
 
     def started(self) -> bool:
-        """Whether it runs at all, whoever has started it."""
+        """Whether it runs at all, however it was started."""
         return self.installed and self.command("postfix", "status")[0] == 0
 
     def master(self, main_cf: str | None = None) -> str:
@@ -244,12 +244,12 @@ class Host:
         if self._is_older(main_cf):
             return "an update has replaced its program, and the old one goes on"
         interfaces = configuration.parse_main_cf(text).get("inet_interfaces", "all").replace(",", " ").split()
-        # Where other processes cannot be looked into: who has a port everywhere shares it with nobody on loopback.
+        # If other processes cannot be looked into: a process that has a port everywhere has it on loopback alone.
         everywhere = [(name, port) for name, port in system.sockets("0A").values() if (name, port) in EVERYWHERE]
         listens = dict.fromkeys(name for name, _port in [*self.sockets(pid, "0A"), *everywhere])
         beyond = [name for name in listens if not master.LOOPBACK.fullmatch(name)]
         if beyond and all(map(master.LOOPBACK.fullmatch, interfaces)):
-            return f"it listens on {', '.join(beyond)} as well, which inet_interfaces does not let it"
+            return f"it also listens on {', '.join(beyond)}, which inet_interfaces does not allow"
         return ""
 
     def _is_older(self, main_cf: str | None) -> bool:
@@ -304,7 +304,7 @@ def observe(host: Host, key: str) -> dict[str, Any]:
     main_cf, slot = host.read(host.main_cf), host.slot()
     # The controller compares the program, so that it need not be sent.
     found = host.look(main_cf, {})
-    # Of a configuration that is not ours, nobody asks.
+    # Of a configuration that is not ours, this is not asked.
     listed = host.listed() if slot else ""
     return {
         "slot": slot,

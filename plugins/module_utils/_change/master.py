@@ -137,7 +137,7 @@ def against(listed: str, main_cf: str) -> list[str]:
             )
         if service.name.endswith("/inet") and not _is_within(service.name, values):
             found.append(
-                f"{service.name} listens where inet_interfaces does not let it (cure: postconf '-M#' {service.name})"
+                f"{service.name} listens where inet_interfaces does not allow it (cure: postconf '-M#' {service.name})"
             )
         for name, why in _overrides(service, values):
             found.append(
@@ -149,8 +149,8 @@ def against(listed: str, main_cf: str) -> list[str]:
 def refusal(found: list[str]) -> str:
     """The sentences for people."""
     return (
-        f"master.cf of this host breaks what the configuration promises: {'; '.join(found)}. Nothing of it is the "
-        "role's. Run each cure as root, then: postfix reload. Then run the playbook again."
+        f"master.cf of this host breaks what the configuration promises: {'; '.join(found)}. The role did "
+        "not write that. Run each cure as root, then: postfix reload. Then run the playbook again."
     )
 
 

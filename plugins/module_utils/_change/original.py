@@ -100,7 +100,7 @@ class Original:
         files.replace(self._path, json.dumps(found), 0o600)
 
     def bring_along(self) -> None:
-        """If somebody has made the role's folder a link, what was there before the role comes back from behind it."""
+        """If the role's folder was made a link, what was there before the role comes back from behind it."""
         if not os.path.islink(self.host.folder) or not os.path.isfile(self._path):
             return
         behind = os.path.realpath(self.folder)
@@ -183,6 +183,14 @@ def remove_services(host: Host, names: Iterable[str]) -> None:
         host.command("postconf", "-MX", name, check=False)
 
 
+def remove_sockets(host: Host, names: Iterable[str]) -> None:
+    """Remove what Postfix, which does not know them any more, leaves of such services."""
+    queue = host.value("queue_directory") if names else ""
+    for name, _slash, kind in (name.partition("/") for name in names):
+        files.remove(os.path.join(queue, "private", name))
+        files.remove(os.path.join(queue, "pid", f"{kind}.{name}"))
+
+
 def sweep(host: Host) -> None:
     """Remove what a run has left beside main.cf that was killed while it wrote or replaced that."""
     for path in glob.glob(os.path.join(host.directory, ".main.cf-*")):
@@ -246,6 +254,7 @@ def _put_back(host: Host, original: Original, found: dict[str, Any], record: dic
         try:
             if found and host.installed:
                 _run_as_before(host, found)
+                remove_sockets(host, found.get("services", []))
             alternatives.give_back(host, found.get("mailer", {}))
         finally:
             for sentence in Packages(host).give_back(record).values() if record else []:

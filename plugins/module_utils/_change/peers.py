@@ -67,7 +67,7 @@ _MAIL = {
 
 
 class Relay(_Background):
-    """A relay that goes away as soon as somebody begins TLS with it; or one without TLS that takes mails."""
+    """A relay that hangs up as soon as a client begins TLS; or one without TLS that takes mails."""
 
     def __init__(self, family: socket.AddressFamily, address: str, wrapped: bool = False, takes: bool = False) -> None:
         self.reached = threading.Event()

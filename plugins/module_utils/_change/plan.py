@@ -74,7 +74,7 @@ class Seen:
     #: Those there that are further accounts', and the line of the one that they are copies of.
     copies: Iterable[str] = ()
     smtp: str = ""
-    #: Nobody wrote this main.cf: the role has installed Postfix, in this run or in one that was refused.
+    #: No one wrote this main.cf by hand: the role has installed Postfix, in this run or in one that was refused.
     fresh: bool = False
     #: Whether this main.cf is the role's, so that what was there before is kept already.
     kept: bool = False

@@ -82,8 +82,8 @@ class Trial(NamedTuple):
     directory: str
     #: The folder of postconf and sendmail.
     programs: str
-    #: The level of TLS that the real relay of each account is to be reached with; none where nobody is to be connected
-    #: to.
+    #: The level of TLS that the real relay of each account is to be reached with; none if there is to be
+    #: no connection.
     levels: Mapping[str, str] = {}
     #: Who gets root's mail, and whose way no parameter may lead nowhere.
     recipients: Sequence[str] = ()
@@ -212,7 +212,7 @@ def _faults(folder: Folder, done: _Delivered, stuck: list[str]) -> list[str]:
         silent = "a mail does not get out, and Postfix does not say why"
         return warnings or ([done.answer] if done.answer else [folder.reason(one) or silent for one in stuck])
     if done.answer:
-        # A refusal with nothing in the log is a rule that somebody meant.
+        # A refusal with nothing in the log is a rule that was meant.
         return warnings if done.lines else [done.answer]
     return [f"what is handed in by {by} does not arrive with its subject and text" for by in done.lost]
 

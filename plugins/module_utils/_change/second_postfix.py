@@ -90,7 +90,7 @@ class Folder:
         os.utime(path, (time.time() - 60,) * 2)
 
     def put_tables(self, tables: Mapping[str, str], compiled: Mapping[str, str]) -> None:
-        """All tables; the logins stay empty, because nobody logs in here."""
+        """All tables; the logins stay empty, because nothing logs in here."""
         for name, text in {**tables, "sasl_passwd": ""}.items():
             self.put(os.path.join(self.tables, name), text)
             if name in compiled:
@@ -118,7 +118,7 @@ class Folder:
 
 @contextmanager
 def master(folder: Folder, daemons: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The master daemon, which ends by itself if nobody is left to end it."""
+    """The master daemon, which ends by itself if its parent is gone."""
     process = subprocess.Popen(
         [f"{daemons}/master", "-d", "-c", folder.configuration, "-e", str(SECONDS + 5)],
         env=folder.environment, start_new_session=True,

@@ -5,10 +5,11 @@ Runs on the managed host.
 
 from __future__ import annotations
 
-import fcntl
+import glob
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
@@ -17,29 +18,21 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
     daemon,
     errors,
     installation,
+    master,
     waiting,
 )
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
-from ansible_collections.homelab.mail.plugins.module_utils._change.original import Original, remove_services, sweep
-from ansible_collections.homelab.mail.plugins.module_utils._program import files, services, tokens
+from ansible_collections.homelab.mail.plugins.module_utils._change.original import (
+    Original,
+    remove_services,
+    remove_sockets,
+    sweep,
+)
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, retry, services, tokens
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
     from ansible_collections.homelab.mail.plugins.module_utils._change.plan import Plan, Wanted
-
-
-@contextmanager
-def alone(directory: str) -> Iterator[None]:
-    """Two runs at once take turns. The lock is the folder itself, so that no file stays behind."""
-    if not os.path.isdir(directory):
-        yield
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
@@ -83,7 +76,7 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
             daemon.take(host, plan.restart or stops)
         undo.pop_all()
     with errors.made_up_for_by_the_next_run():
-        _follow_up(host, plan)
+        _follow_up(host, wanted, plan)
 
 
 def _runs_as_before(host: Host, plan: Plan) -> Callable[[object, BaseException | None, object], None]:
@@ -127,9 +120,9 @@ def _write_tables(host: Host, wanted: Wanted, slot: str) -> None:
         raise Refused(f"there is no user {tokens.USER} on this host that could log in by OAuth 2.")
     for name, text in wanted.texts.items():
         path = os.path.join(folder, name)
-        files.write(path, text.replace(tokens.SECRET, tokens.local_secret()), configuration.mode_of(name))
-        if name == configuration.OAUTH:
-            tokens.give_away(path)
+        owner = tokens.owner() if name == configuration.OAUTH else None
+        whole = text.replace(tokens.SECRET, tokens.local_secret())
+        files.write(path, whole, configuration.mode_of(name), owner or files.ROOT)
     for name, map_type in wanted.compiled.items():
         code, _out, err = host.command("postmap", f"{map_type}:{os.path.join(folder, name)}")
         if code != 0:
@@ -178,7 +171,7 @@ def _add_services(host: Host, missing: Mapping[str, str]) -> None:
 # --- when Postfix goes by it --------------------------------------------------------------------------
 
 
-def _follow_up(host: Host, plan: Plan) -> None:
+def _follow_up(host: Host, wanted: Wanted, plan: Plan) -> None:
     """What the change is for, and what belongs to it."""
     if plan.wrong and any(plan.requeue.values()):
         # What a daemon that still went by the old configuration has queued meanwhile.
@@ -191,8 +184,8 @@ def _follow_up(host: Host, plan: Plan) -> None:
         # The password from before must not stay on the disk.
         Original(host).move_secrets_away()
         _tidy(host, plan.slot)
-    if tokens.PROXY not in plan.main_cf:
-        files.remove(tokens.FOLDER)
+    remove_sockets(host, plan.surplus)
+    _forget(wanted)
     files.remove(os.path.join(host.folder, configuration.UNFINISHED))
     installation.put(plan.found.outdated)
     if not plan.found.enabled:
@@ -209,6 +202,18 @@ def _follow_up(host: Host, plan: Plan) -> None:
         raise Failed(
             f"Postfix runs with the new configuration, but the timers that look after it do not: {error}"
         ) from error
+
+
+def _forget(wanted: Wanted) -> None:
+    """Keep nothing of accounts that are no more: no token, and not what their mail was told."""
+    by_token = json.loads(wanted.texts.get(configuration.OAUTH, "{}"))
+    if by_token:
+        tokens.forget_others(by_token.values())
+    else:
+        files.remove(tokens.FOLDER)
+    ids = (master.account(name) for name in wanted.services)
+    for path in {*glob.glob(retry.state("*"))} - {*map(retry.state, filter(None, ids))}:
+        files.remove(path)
 
 
 def _tidy(host: Host, slot: str) -> None:

@@ -6,6 +6,7 @@ Changes nothing. Raises Refused with what would keep mail waiting. Runs on the m
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -20,7 +21,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
     route,
 )
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
-from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, files, login
+from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, files, login, tokens
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
@@ -37,6 +38,8 @@ def run(host: Host, wanted: Wanted, plan: Plan) -> list[str]:
     if host.installed and not (host.module.check_mode and wanted.installed):
         check_host(host, wanted.ca_file)
         alternatives.check(host)
+        if tokens.SERVICE in plan.missing or (tokens.SERVICE in wanted.services and not plan.found.running):
+            _check_port(host)
         if plan.wrong:
             clients.check(plan.clients)
             _check_configuration(host, wanted, plan)
@@ -68,6 +71,22 @@ def check_host(host: Host, ca_file: str) -> None:
         raise Refused(obstacle)
 
 
+def _check_port(host: Host) -> None:
+    """Postfix would not run at all with a port that another program has."""
+    if ("127.0.0.1", tokens.PORT) in host.sockets(host.master(), "0A"):
+        return
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", tokens.PORT))
+        except OSError as error:
+            raise Refused(
+                f"for logins by OAuth 2, Postfix needs port {tokens.PORT} of 127.0.0.1, and another program has it "
+                f"({error.strerror}). Find that by ss -ltnp (on a Mac: lsof -nP -iTCP:{tokens.PORT}); end it, or give "
+                "it another port. Then run the playbook again."
+            ) from None
+
+
 def _check_configuration(host: Host, wanted: Wanted, plan: Plan) -> None:
     """Let Postfix read a copy of the configuration."""
     with tempfile.TemporaryDirectory(dir=host.module.tmpdir) as copy:
@@ -86,7 +105,7 @@ def _check_configuration(host: Host, wanted: Wanted, plan: Plan) -> None:
     found = configuration.complaints(complained) + (configuration.complaints(err) if code != 0 else [])
     if found:
         ours = "Correct or take out what smarthost_parameters says there."
-        theirs = f"Mend {host.directory}/master.cf: nothing of that is the role's."
+        theirs = f"Mend {host.directory}/master.cf: the role did not write that."
         remedy = theirs if any(line.startswith("master.cf") for line in found) else ours
         raise Refused("Postfix does not accept the configuration: " + "; ".join(found) + f". {remedy}")
     _check_services(host, plan.main_cf, listed)
@@ -126,7 +145,7 @@ def _rehearse(host: Host, wanted: Wanted, accounts: Sequence[Mapping[str, Any]])
         rehearsed = rehearsal.rehearse(trial)
     except rehearsal.CannotRehearse as error:
         host.module.warn(
-            f"Could not try the configuration with a Postfix of its own, because on this host none runs ({error}). "
+            f"The configuration could not be tried with a second Postfix, because none runs on this host ({error}). "
             "Whether Postfix takes it shows when it is in place."
         )
         return {}

@@ -35,9 +35,19 @@ def further(ours: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def presets(ours: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
-    """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`."""
-    found = {host_of(account["relayhost"]): (account["id"], account["provider"]) for account in reversed(others)}
-    return {**found, "": ("", ours.get("provider", ""))}
+    """Host -> id and preset of its account; the default one's is last and is all others', for `health.explained`.
+
+    What a server says that several accounts have is of none of them. So it is with the proxy for tokens, which names a
+    further account itself in what it says of a login.
+    """
+    by_proxy = {f"({one['id']})": (one["id"], one["provider"]) for one in others if one["id"] in by_token()}
+    found = {host_of(tokens.PROXY): one for one in by_proxy.values() if len(by_token()) == 1}
+    for account in others:
+        host = host_of(account["relayhost"])
+        found[host] = ("" if host in found else account["id"], account["provider"])
+    own = configuration.parse_main_cf(system.main_cf()).get("relayhost", "") if others else ""
+    found.pop(host_of(own), None)
+    return {**by_proxy, **found, "": ("", ours.get("provider", ""))}
 
 
 def in_place() -> list[dict[str, Any]]:
@@ -45,8 +55,7 @@ def in_place() -> list[dict[str, Any]]:
 
     The password is read where one is root. What keeps it from being read is the account's `error`.
     """
-    ours, shared = system.settings(), system.values(*RELAY)
-    oauth = system.settings(configuration.OAUTH) if os.geteuid() == 0 else {}
+    ours, shared, oauth = system.settings(), system.values(*RELAY), by_token()
     found = []
     for account in ({**ours, "id": ""}, *further(ours)):
         if account["id"] in oauth:
@@ -73,9 +82,9 @@ def in_place() -> list[dict[str, Any]]:
     return found
 
 
-def nexthop(account: dict[str, Any]) -> str:
-    """Where Postfix sends what it has for an account."""
-    return tokens.PROXY if account.get("oauth") else f"[{account['host']}]:{account['port']}"
+def by_token() -> dict[str, dict[str, Any]]:
+    """Id -> each account that logs in with a token; none for who may not read them."""
+    return system.settings(configuration.OAUTH) if os.geteuid() == 0 else {}
 
 
 def host_of(relay: str) -> str:
@@ -99,7 +108,7 @@ def login_in_place(parameters: dict[str, str]) -> tuple[str, str, str]:
         return "", "", ""
     table = parameters.get("smtp_sasl_password_maps", "")
     if not re.fullmatch(r"\w+:/\S+", table):
-        # Several, or a login that stands in main.cf itself: nobody knows which of it Postfix would take.
+        # Several, or a login in main.cf itself: which of them Postfix would take cannot be told.
         return "", "", "smtp_sasl_password_maps is not one table, as the role has it"
     _code, found, error = system.run("postmap", "-q", parameters["relayhost"], table)
     username, _colon, password = found.rstrip("\n").partition(":")

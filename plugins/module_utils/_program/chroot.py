@@ -30,7 +30,7 @@ def is_renewed_by_a_start(queue_directory: str) -> bool:
 
 
 def _differ(original: str, copy: str) -> bool:
-    """Whether a copy is missing or another than the original; what has none is nobody's copy."""
+    """Whether a copy is missing or another than the original; what has no original is no copy."""
     return os.path.isfile(original) and _content(original) != _content(copy)
 
 

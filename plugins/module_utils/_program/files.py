@@ -5,29 +5,32 @@ Standard library only. The role and the program both write with it.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 # Postfix waits for a second or two on a file so new that it may still be being written. Ours are whole before they
 # are read, so their time is set back.
 AGE_SECONDS = 60
+ROOT = (0, 0)
 
 
-def write(path: str, text: str, mode: int) -> None:
-    """Write a file that only root can read until it has its mode. Half of it may be seen: see `replace`."""
-    _fill(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), text, mode)
+def write(path: str, text: str, mode: int, owner: tuple[int, int] = ROOT) -> None:
+    """Write a file that only its owner can read until it has its mode. Half of it may be seen: see `replace`."""
+    _fill(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), text, mode, owner)
 
 
-def replace(path: str, text: str, mode: int = 0o644) -> None:
+def replace(path: str, text: str, mode: int = 0o644, owner: tuple[int, int] = ROOT) -> None:
     """Put a file in place that is never seen half-written, nor lost with the power."""
     folder, name = os.path.split(path)
     make_folder(folder)
     # The module tempfile takes long to load. A name that is taken already is not opened.
     new = os.path.join(folder, f".{name}-{os.urandom(8).hex()}")
     try:
-        _fill(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), text, mode)
+        _fill(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), text, mode, owner)
         os.replace(new, path)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -36,10 +39,10 @@ def replace(path: str, text: str, mode: int = 0o644) -> None:
     sync(folder)
 
 
-def _fill(handle: int, text: str, mode: int) -> None:
+def _fill(handle: int, text: str, mode: int, owner: tuple[int, int]) -> None:
     """All by the handle: in a folder where others may write, the name may lead elsewhere by now."""
     with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        own(handle)
+        own(handle, owner)
         file.write(text)
         file.flush()
         os.fchmod(handle, mode)
@@ -54,17 +57,17 @@ def make_folder(path: str) -> None:
         os.makedirs(path, exist_ok=True)
 
 
-def own_folder(path: str, mode: int) -> None:
-    """Make it root's, with this mode."""
+def own_folder(path: str, mode: int, owner: tuple[int, int] = ROOT) -> None:
+    """Make it root's or another's, with this mode."""
     make_folder(path)
-    own(path)
+    own(path, owner)
     os.chmod(path, mode)
 
 
-def own(path: str | int) -> None:
+def own(path: str | int, owner: tuple[int, int] = ROOT) -> None:
     """Give root what on a Mac would belong to the group of the folder around it."""
     if os.geteuid() == 0:
-        os.chown(path, 0, 0)
+        os.chown(path, *owner)
 
 
 def remove(path: str) -> None:
@@ -80,5 +83,19 @@ def sync(folder: str) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def alone(directory: str) -> Iterator[None]:
+    """Two that do this at once take turns. The lock is the folder itself, so that no file stays behind."""
+    if not os.path.isdir(directory):
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(handle)

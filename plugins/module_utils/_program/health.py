@@ -32,7 +32,10 @@ _NO_WAY_CODES = ("5.4.1", "5.4.4")
 _NO_CODES = ("", "5.0.0")
 # What is said of mail that did not get into the queue, or out of it again -> what to do.
 _HANDING_IN = {
-    "denied": "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges.",
+    "denied": "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges "
+    "and DynamicUser, or let it send by SMTP to 127.0.0.1, port 25.",
+    "Read-only": "A program that sends mail sees the queue as read-only: in its service's unit, add "
+    "ReadWritePaths=/var/spool/postfix. If all programs see it so, look at the disk.",
     "too big": "It is larger than message_size_limit: let the program send less in one mail.",
     "not allowed": "authorized_submit_users in smarthost_parameters does not name this user: name it, or take it out.",
     "No recipient": "A program gave a mail without a recipient to sendmail: look for it in cron and the units.",
@@ -88,9 +91,9 @@ def losses(lost: list[dict[str, Any]], recipients: list[str] | None, provider: P
         to = mail["to"].lower()
         ours = recipients is None or to in recipients or mail["orig_to"]
         if not ours and times[to] == 1 and mail["told"] and _is_about_the_recipient(mail, provider):
-            # Somebody has typed an address that does not exist, and got it back.
+            # A person typed an address that does not exist, and got the mail back.
             continue
-        # Mail whose sender was told and mail whose loss nobody learned of are not alike.
+        # Mail whose sender was told is not like mail that was lost in silence.
         kind = (shape(mail["said"]), mail["status"], mail["told"])
         group = alike.setdefault(kind, {**mail, "messages": set(), "to": Counter(), "last": mail["time"]})
         group["messages"].add(mail["id"])
@@ -170,6 +173,9 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
     if queue["oldest_seconds"] > stuck_seconds:
         wrong.append(f"Mail has waited for {system.span(queue['oldest_seconds'])}.")
     wrong += [item["cause"] for item in queue["reasons"] if _lasts(item)][:1]
+    for one in found["ended"]:
+        if not any(one["said"] in item["reason"] for item in queue["reasons"]):
+            wrong.append(f"{one['username']} gets no token: {_ended(one['said'])} {meaning(one)}".rstrip())
     if found["unreached"]:
         wrong.append(found["unreached"])
     return wrong + [_loss(group, found["time"]) for group in found["losses"]]

@@ -46,7 +46,7 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
     """Connect, verify, log in and announce the sender; then leave without a mail.
 
     The account has host, port, tls (implicit, starttls or none), tls_security_level, ca_file, helo, username, password
-    and sender; and recipient, who is announced as well where nobody logs in.
+    and sender; and recipient, who is announced as well if there is no login.
     """
     try:
         session = connect(account)
@@ -73,9 +73,11 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
 
 
 def reach(account: Mapping[str, Any]) -> Outcome:
-    """Connect, verify and be greeted; then leave without a login."""
+    """Connect, verify and be greeted, and have the token that a login would need; then leave without one."""
     try:
         _leave(connect(account))
+        if account.get("oauth"):
+            _token(account)
     except Ended as end:
         return end.outcome
     return Outcome(ACCEPTED)
@@ -169,33 +171,50 @@ def _authenticate(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
         raise Ended(_verdict(code), "logging in", _text(code, said))
 
 
+# How a token is shown (RFC 7628, and what came before it), and the answer to the reason of a refusal.
+_BEARER = {
+    "XOAUTH2": ("user={username}\1auth=Bearer {token}\1\1", ""),
+    "OAUTHBEARER": ("n,a={name},\1host={host}\1port={port}\1auth=Bearer {token}\1\1", "AQ=="),
+}
+
+
 def reply_to_token(session: smtplib.SMTP, account: Mapping[str, Any]) -> str:
     """What the server answers to an access token; raises Ended where there is none."""
     offered = session.esmtp_features.get("auth", "").upper().split()
-    if "XOAUTH2" not in offered:
+    mechanism = next((name for name in _BEARER if name in offered), "")
+    if not mechanism:
         raise Ended(REFUSED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
+    shown, nothing = _BEARER[mechanism]
+    name = account["username"].replace("=", "=3D").replace(",", "=2C")
     token, said = "", ""
     # One that the server does not like may have ended early.
     for _attempt in range(2):
         try:
-            token, before = oauth.access_token(account, refused=token), token
-        except oauth.Ended as error:
-            raise Ended(REFUSED, "logging in", str(error)) from None
-        except oauth.Away as error:
-            if said:
+            token, before = _token(account, refused=token), token
+        except Ended as end:
+            if said and end.outcome.verdict == UNDECIDED:
                 break
-            raise Ended(UNDECIDED, "logging in", str(error)) from None
+            raise
         if token == before:
             break
-        shown = f"user={account['username']}\1auth=Bearer {token}\1\1"
-        code, text = session.docmd("AUTH", "XOAUTH2 " + _base64(shown.encode()))
+        whole = shown.format(**account, name=name, token=token)
+        code, text = session.docmd("AUTH", f"{mechanism} {_base64(whole.encode())}")
         if code == 334:
-            # Why not, for programs; the reply for people comes after an empty answer.
-            code, text = session.docmd("")
+            # Why not, for programs; the reply for people comes after an answer that says nothing.
+            code, text = session.docmd(nothing)
         said = _text(code, text).replace(token, "********")
         if code != 535:
             break
     return said
+
+
+def _token(account: Mapping[str, Any], refused: str = "") -> str:
+    try:
+        return oauth.access_token(account, refused=refused)
+    except oauth.Ended as error:
+        raise Ended(REFUSED, "logging in", str(error)) from None
+    except oauth.Away as error:
+        raise Ended(UNDECIDED, "logging in", str(error)) from None
 
 
 def _announce(session: smtplib.SMTP, step: str, command: str, address: str) -> None:
@@ -266,14 +285,14 @@ _REFUSALS = {
     "writing": "{host} refused the recipient {recipient}",
     "asking": "{host} did not begin TLS",
     "verifying": "the certificate of {host} could not be verified",
-    "starting": "TLS with {host} port {port} did not come about",
+    "starting": "TLS with {host} port {port} failed",
     "connecting": "{host} refused the connection",
 }
 
 
 def sentence(outcome: Outcome, account: Mapping[str, Any]) -> str:
     """What came of a login that was not accepted, for people: what happened, why, what to do."""
-    host, said = account["host"], outcome.said
+    host, said = account["host"], outcome.said.rstrip(".")
     if account["password"]:
         said = said.replace(account["password"], "********")
     if outcome.verdict == REFUSED:

@@ -38,7 +38,7 @@ class OpenRC(services.ServiceManager):
     """A script of the distribution's in /etc/init.d."""
 
     def restart(self) -> None:
-        # Whoever started it. The scripts of some systems keep a state of their own, and neither stop nor start what
+        # However it was started. The scripts of some systems keep a state of their own, and neither stop nor start what
         # has died meanwhile: zap makes them forget; those of others do not know it.
         self.run("postfix", "stop")
         self.run("rc-service", "postfix", "zap")

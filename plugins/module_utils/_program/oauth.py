@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils._program import tokens
+from ansible_collections.homelab.mail.plugins.module_utils._program import accounts, tokens
 
 SECONDS = 20
 # What has less left is renewed before it is used.
@@ -40,10 +40,11 @@ class Pending(Exception):
 # --- the identity provider ---------------------------------------------------------------------------
 
 
-def ask(account: Mapping[str, Any], url: str, fields: Mapping[str, str]) -> dict[str, Any]:
-    """What the identity provider answers to a form; its certificate is always verified, and it leads nowhere else."""
-    form = urllib.parse.urlencode({"client_id": account["oauth"]["client_id"], **fields})
-    where = urllib.parse.urlsplit(url)
+def ask(account: Mapping[str, Any], address: str, wanted: str, **fields: str) -> dict[str, Any]:
+    """The answer to a form, with what is wanted in it; the certificate is verified, and it leads nowhere else."""
+    ours = account["oauth"]
+    form = urllib.parse.urlencode({"client_id": ours["client_id"], **fields})
+    where = urllib.parse.urlsplit(ours[address])
     try:
         context = ssl.create_default_context(cafile=account["ca_file"])
         asked = http.client.HTTPSConnection(where.netloc, timeout=SECONDS, context=context)
@@ -60,7 +61,7 @@ def ask(account: Mapping[str, Any], url: str, fields: Mapping[str, str]) -> dict
         said = dict(json.loads(body))
     except (ValueError, TypeError):
         said = {}
-    if status == 200 and said:
+    if status == 200 and said.get(wanted):
         return said
     raise _refusal(status, said, account, where.hostname)
 
@@ -74,28 +75,30 @@ def _refusal(status: int, said: Mapping[str, Any], account: Mapping[str, Any], h
     # Microsoft adds numbers of its own.
     about = " ".join(str(said.get("error_description", "")).partition("Trace ID:")[0].split())
     text = ": ".join(filter(None, [error, about]))
-    kept = tokens.kept(account)
-    for secret in (
-        account["oauth"].get("client_secret"),
-        *map(kept.get, ("refresh_token", "access_token", "device_code")),
-    ):
-        text = text.replace(secret, "********") if secret else text
+    ours = {**account["oauth"], **tokens.kept(account)}
+    secrets = [ours.get(name) for name in ("client_secret", "refresh_token", "access_token", "device_code")]
+    text = str(accounts.hide(text, list(filter(None, secrets))))
     return Ended("".join(sign for sign in text if sign.isprintable())[:400])
 
 
 def begin(account: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask for a consent: `verification_uri` and `user_code` are for a person, who has `expires_in` seconds."""
-    answer = ask(account, account["oauth"]["device_url"], {"scope": account["oauth"]["scope"]})
+    """Ask for a consent: a person enters the code at the address within these seconds."""
+    answer = ask(account, "device_url", "device_code", scope=account["oauth"]["scope"])
     with tokens.locked():
         tokens.keep(account, {**tokens.kept(account), "device_code": answer["device_code"]})
-    return {name: answer.get(name) for name in ("verification_uri", "user_code", "expires_in", "interval")}
+    return {
+        **{name: account.get(name, "") for name in ("id", "username")},
+        "address": answer.get("verification_uri"),
+        "code": answer.get("user_code"),
+        **{"seconds": int(answer.get("expires_in") or 900), "interval": int(answer.get("interval") or 5)},
+    }
 
 
 def finish(account: Mapping[str, Any]) -> str:
     """Keep the consent that was asked for once it is given; who gave it. Raises Pending until then."""
     with tokens.locked():
-        fields = {"grant_type": _DEVICE, "device_code": tokens.kept(account).get("device_code", "")}
-        answer = ask(account, account["oauth"]["token_url"], fields)
+        code = tokens.kept(account).get("device_code", "")
+        answer = ask(account, "token_url", "access_token", grant_type=_DEVICE, device_code=code)
         _keep(account, answer, {})
     return person(answer)
 
@@ -116,37 +119,42 @@ def access_token(account: Mapping[str, Any], refused: str = "", renew: bool = Fa
     """A token that is good for a minute at least, not the one that was refused. Raises Ended or Away."""
     with tokens.locked():
         kept, now = tokens.kept(account), time.time()
-        token, secret = kept.get("access_token", ""), account["oauth"].get("client_secret")
+        token, ours = kept.get("access_token", ""), account["oauth"]
         # By a clock that was set back, nothing can be said of it.
         good = token and token != refused and kept["since"] <= now < kept["until"]
         if good and not renew and now < kept["until"] - LEFT_SECONDS:
             return str(token)
-        if secret:
-            fields = {"grant_type": "client_credentials", "client_secret": secret}
+        if ours.get("client_secret"):
+            fields = {"grant_type": "client_credentials", "client_secret": ours["client_secret"]}
         elif kept.get("refresh_token"):
             fields = {"grant_type": "refresh_token", "refresh_token": kept["refresh_token"]}
         else:
-            raise Ended("no_consent: this host has no consent to send for this account")
+            raise Ended(tokens.NO_CONSENT)
         try:
-            answer = ask(account, account["oauth"]["token_url"], {**fields, "scope": account["oauth"]["scope"]})
+            answer = ask(account, "token_url", "access_token", scope=ours["scope"], **fields)
         except Away:
             if good:
                 return str(token)
+            raise
+        except Ended as end:
+            # For `smarthost status`, where no mail waits that would tell.
+            if kept:
+                tokens.keep(account, {**kept, "ended": str(end)})
             raise
         return _keep(account, answer, kept)
 
 
 def renew_idle(account: Mapping[str, Any]) -> None:
-    """Use a consent that has not been used for a week."""
-    if tokens.kept(account).get("since", 0) < time.time() - IDLE_SECONDS:
+    """Use a consent that has not been used for a week, and see whether one that had ended is good again."""
+    if tokens.ended(account) or tokens.kept(account).get("since", 0) < time.time() - IDLE_SECONDS:
         access_token(account, renew=True)
 
 
 def _keep(account: Mapping[str, Any], answer: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     """Write down what was answered, before it is used: a new refresh token may have ended the old one."""
-    now, token = time.time(), str(answer.get("access_token", ""))
+    now, token = time.time(), str(answer["access_token"])
     # Most give a new refresh token each time, some none.
     refresh = answer.get("refresh_token") or before.get("refresh_token", "")
-    until = now + float(answer.get("expires_in", 0))
+    until = now + float(answer.get("expires_in") or 0)
     tokens.keep(account, {"refresh_token": refresh, "access_token": token, "since": now, "until": until})
     return token

@@ -22,8 +22,10 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import login
 
 # Postfix asks for less, and keeps a connection no longer.
 LINE, SILENT_SECONDS = 2048, 330
-# What any provider has that wants tokens.
-_FEATURES = ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES", "AUTH PLAIN")
+# With what any provider has that wants tokens.
+_HELLO = "250-localhost\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 AUTH PLAIN"
+_OK = "250 2.0.0 Ok"
+_REPLIES = {"EHLO": _HELLO, "HELO": _OK, "NOOP": _OK, "RSET": _OK, "QUIT": "221 2.0.0 Bye"}
 
 Accounts = Mapping[str, Mapping[str, Any]]
 
@@ -56,34 +58,21 @@ def serve(client: socket.socket, accounts: Accounts) -> None:
 
 
 def _say(client: socket.socket, reply: str) -> None:
-    line = " ".join(reply.split())
-    client.sendall(line.encode("ascii", "replace")[:500] + b"\r\n")
+    client.sendall(reply.encode("ascii", "replace") + b"\r\n")
 
 
 def _let_in(client: socket.socket, accounts: Accounts) -> smtplib.SMTP | None:
     """Speak with Postfix until it has logged in; the session at the provider, if it has."""
     with client.makefile("rb") as commands:
-        while True:
-            line = commands.readline(LINE)
-            if not line.endswith(b"\n"):
-                return None
+        for line in iter(lambda: commands.readline(LINE), b""):
             verb, _space, rest = line.decode("ascii", "replace").strip().partition(" ")
-            verb = verb.upper()
-            if verb == "AUTH":
+            reply, upstream = _REPLIES.get(verb.upper(), "530 5.7.0 Log in first"), None
+            if verb.upper() == "AUTH":
                 reply, upstream = _log_in(rest, accounts)
-                _say(client, reply)
-                if upstream:
-                    return upstream
-            elif verb in ("EHLO", "HELO"):
-                client.sendall(
-                    "".join(f"250-{text}\r\n" for text in ("localhost", *_FEATURES[:-1])).encode()
-                    + f"250 {_FEATURES[-1]}\r\n".encode()
-                )
-            elif verb == "QUIT":
-                _say(client, "221 2.0.0 Bye")
-                return None
-            else:
-                _say(client, "250 2.0.0 Ok" if verb in ("NOOP", "RSET") else "530 5.7.0 Log in first")
+            _say(client, reply)
+            if upstream or verb.upper() == "QUIT":
+                return upstream
+    return None
 
 
 def _log_in(given: str, accounts: Accounts) -> tuple[str, smtplib.SMTP | None]:
@@ -91,21 +80,23 @@ def _log_in(given: str, accounts: Accounts) -> tuple[str, smtplib.SMTP | None]:
     account = _known(given, accounts)
     if account is None:
         return "535 5.7.8 This is not the secret of this host's Postfix", None
+    upstream = None
     try:
         upstream = login.connect(account)
-    except login.Ended as end:
-        code = "454 4.7.5" if end.outcome.verdict == login.REFUSED else tokens.AWAY
-        return f"{code} {account['host']}: {end.outcome.step}: {end.outcome.said}", None
-    try:
         reply = login.reply_to_token(upstream, account)
     except login.Ended as end:
-        reply = f"{'535 5.7.8' if end.outcome.verdict == login.REFUSED else '454 4.7.0'} {end.outcome.said}"
+        where = f"{account['host']}: {end.outcome.step}: {end.outcome.said}"
+        refusal = f"535 5.7.8 {end.outcome.said}" if upstream else f"454 4.7.5 {where}"
+        reply = refusal if end.outcome.verdict == login.REFUSED else f"{tokens.AWAY} {where}"
     except (smtplib.SMTPException, OSError) as error:
         reply = f"{tokens.AWAY} {account['host']}: logging in: {error}"
-    if reply.startswith("235"):
-        return reply, upstream
-    upstream.close()
-    return reply, None
+    said = " ".join(reply.split())[:450]
+    if said.startswith("235"):
+        return said, upstream
+    if upstream:
+        upstream.close()
+    # All accounts have this address.
+    return f"{said} ({account['id']})" if account.get("id") else said, None
 
 
 def _known(given: str, accounts: Accounts) -> Mapping[str, Any] | None:

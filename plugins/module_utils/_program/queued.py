@@ -16,7 +16,7 @@ SUSPENDED = "delivery temporarily suspended: "
 # What Postfix says of a server that it did not come to speak with. Not of one that it lost later on, because of a mail
 # that the server cannot take, perhaps.
 AWAY = re.compile(
-    r"connect to |Host or domain name not found|host \S+ refused to talk to me: 4|"
+    r"connect to |Host or domain name not found|unable to look up host|host \S+ refused to talk to me: 4|"
     # The proxy for tokens, of the server behind it.
     r"SASL authentication failed; server 127\S+ said: 421 4\.4\.1 |"
     r"(lost connection|conversation) with \S+ (timed out )?while "
@@ -77,12 +77,13 @@ def grouped(reasons: Counter[str], provider: health.Provider) -> list[dict[str, 
     return [{**item, **health.explained(item["reason"], provider)} for item in most]
 
 
-def reason_away(mail: dict[str, Any], host: str) -> str:
-    """Why a mail waits, where that is a host that could not be reached; empty where it is not."""
+def reason_away(mail: dict[str, Any], host: str, port: int) -> str:
+    """Why a mail waits, where that is a host that could not be reached, by this port; empty where it is not."""
     reasons = (without_suspension(recipient.get("delay_reason", "")) for recipient in mail["recipients"])
-    return next((reason for reason in reasons if AWAY.match(reason) and host in reason), "")
+    other = re.compile(rf"\]:(?!{port}:)\d+: ")
+    return next((why for why in reasons if AWAY.match(why) and host in why and not other.search(why)), "")
 
 
-def waits_for(mail: dict[str, Any], host: str) -> bool:
+def waits_for(mail: dict[str, Any], host: str, port: int) -> bool:
     """Whether a mail waits because that host could not be reached; not while it is tried, or on hold for a reason."""
-    return mail["queue_name"] == "deferred" and bool(reason_away(mail, host))
+    return mail["queue_name"] == "deferred" and bool(reason_away(mail, host, port))

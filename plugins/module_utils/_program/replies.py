@@ -731,8 +731,8 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'cause': 'Microsoft refused the login without saying why. The same reply is reported for SMTP AUTH being off, for '
               'a policy of the organization and for a wrong password.',
      'remedy': 'Check in this order: SMTP AUTH is on for the mailbox and for the organization; no Conditional Access '
-               'policy or multi-factor authentication stands in the way; smarthost_username and smarthost_password are '
-               'right.',
+               'policy or multi-factor authentication stands in the way; smarthost_username is right, and so is '
+               'smarthost_password or, with OAuth 2, who has consented.',
      'link': 'https://learn.microsoft.com/en-us/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission',
      'providers': ('microsoft365',),
      'says': ('did not meet the criteria to be authenticated successfully',)},
@@ -740,7 +740,8 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'kind': 'login',
      'cause': 'Microsoft refused the login: the password is wrong, or an OAuth2 token is for another account or use.',
      'remedy': 'Check in this order: smarthost_username is the user principal name of the mailbox; smarthost_password '
-               'is its password; SMTP AUTH is on for the mailbox and the organization.',
+               'is its password; with OAuth 2, who has consented is the owner of the mailbox, or the application may '
+               'send as it (docs/oauth.md); SMTP AUTH is on for the mailbox and the organization.',
      'link': 'https://learn.microsoft.com/en-us/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission',
      'providers': ('microsoft365',),
      'says': ('authentication unsuccessful […outlook.com',),
@@ -846,7 +847,7 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'cause': 'The consent to send for this account has ended because it was not used for 90 days.',
      'remedy': 'Consent again, on the controller: ansible-playbook playbooks/consent.yml. While this host runs, '
                'smarthost renew uses it once a week.',
-     'says': ('invalid_grant: AADSTS700082…',)},
+     'says': ('invalid_grant: AADSTS700082…', 'invalid_grant: AADSTS70008: …inactivity')},
     {'key': 'oauth-conditional-access',
      'kind': 'policy',
      'cause': 'A rule of the organization (Conditional Access) does not let this host send with the consent of a '
@@ -855,9 +856,20 @@ REPLIES: tuple[dict[str, Any], ...] = (
                'secret of the application (smarthost_oauth_client_secret), which needs no person.',
      'link': 'https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes',
      'says': ('invalid_grant: AADSTS50076…',
-              'invalid_grant: AADSTS53003…',
-              'interaction_required: AADSTS50158…',
+              'invalid_grant: AADSTS50078…',
+              'invalid_grant: AADSTS50079…',
+              'invalid_grant: AADSTS70043…',
+              'invalid_grant: AADSTS530…',
+              'interaction_required:',
               'access_denied: AADSTS50105…')},
+    {'key': 'oauth-permission',
+     'kind': 'configuration',
+     'cause': 'The application has not been given the permission to send mail, or the organization has no Exchange '
+              'Online.',
+     'remedy': 'At the application, under API permissions, see that SMTP.Send and offline_access are there (with a '
+               'secret SMTP.SendAsApp, for which the administrator has consented); then consent again, by '
+               'playbooks/consent.yml.',
+     'says': ('invalid_grant: AADSTS65001…', 'consent_required:', 'invalid_scope:', 'invalid_resource:')},
     {'key': 'oauth-declined',
      'kind': 'login',
      'cause': 'The person who was asked for the consent has declined.',
@@ -886,23 +898,48 @@ REPLIES: tuple[dict[str, Any], ...] = (
               'unauthorized_client:',
               'invalid_request: AADSTS90002…',
               'invalid_request: AADSTS900023…')},
+    {'key': 'oauth-clock',
+     'kind': 'certificate',
+     'cause': 'By the clock of this host, the certificate of the identity provider, which gives tokens in place of a '
+              'password, is not valid. Most likely that clock is off.',
+     'remedy': 'Set the date and time of this host, and let something keep them right (timedatectl set-ntp true). What '
+               'waits leaves soon after that.',
+     'says': ('the identity provider … cannot be reached: certificate is not yet valid',
+              'the identity provider … cannot be reached: certificate has expired')},
+    {'key': 'oauth-certificate',
+     'kind': 'certificate',
+     'cause': 'What answers as the identity provider, which gives tokens in place of a password, has a certificate '
+              'that this host does not trust.',
+     'remedy': 'Check in this order: a firewall or proxy that looks into connections (its own authority belongs into '
+               'the CA bundle of this host); the package ca-certificates is up to date; smarthost_ca_file.',
+     'says': ('the identity provider … cannot be reached: self',
+              'the identity provider … cannot be reached: unable to get',
+              'the identity provider … cannot be reached: Hostname mismatch')},
     {'key': 'oauth-identity-provider-away',
      'kind': 'network',
      'cause': 'The identity provider, which gives tokens in place of a password, cannot be reached from this host, and '
               'the token from before has ended.',
-     'remedy': 'Check in this order: the network and name service of this host; a firewall that lets port 443 out; the '
-               'clock of this host, by which certificates are judged. Postfix tries again by itself.',
+     'remedy': 'Check in this order: the network and name service of this host; a firewall that lets port 443 out. If '
+               'it is down itself, only waiting helps: mail leaves soon after it is back.',
      'says': ('the identity provider … cannot be reached', 'the identity provider … cannot be asked')},
     {'key': 'oauth-local-secret',
      'kind': 'configuration',
      'cause': 'Postfix and the program that logs in with a token do not have the same secret.',
      'remedy': 'Run the playbook again.',
      'says': ("This is not the secret of this host's Postfix",)},
+    {'key': 'oauth-proxy',
+     'kind': 'configuration',
+     'cause': 'Postfix does not listen at the port where it starts the program that logs in with a token: its '
+              'master.cf lacks that line, or Postfix was not reloaded since.',
+     'remedy': 'Run the playbook again.',
+     'says': ('connect to 127.0.0.1[127.0.0.1]:10587:',)},
     {'key': 'outlook-no-passwords',
      'kind': 'policy',
      'cause': 'Outlook.com has taken no passwords since September 2024, not even app passwords. Many mailboxes refuse '
               'an OAuth2 token as well.',
-     'remedy': 'Use another provider: there is no setting at Outlook.com that changes this.',
+     'remedy': 'With OAuth 2, see once that smarthost_username is the address that playbooks/consent.yml names as the '
+               'one who has consented. Otherwise use another provider, such as Fastmail, mailbox.org, Gmail or Brevo: '
+               'there is no setting at Outlook.com that changes this.',
      'link': 'https://support.microsoft.com/en-us/office/pop-imap-and-smtp-settings-8361e398-8af4-4e97-b147-6c6c4ac95353',
      'providers': ('outlook',),
      'says_there': ('authentication failed',
@@ -1472,7 +1509,7 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'says': ('wrong version number', 'record layer failure', 'packet length too long')},
     {'key': 'tls-handshake',
      'kind': 'tls',
-     'cause': 'TLS did not come about. The line just above in the log, with TLS library problem, says why.',
+     'cause': 'TLS failed. The line just above in the log, with TLS library problem, says why.',
      'remedy': 'Check in this order: smarthost_tls fits smarthost_port (implicit on 465, starttls on 587; wrong '
                'version number in the log means that it does not); the names that begin with smtp_tls_ in '
                'smarthost_parameters, such as the protocols; the network, where the connection broke off.',

@@ -33,7 +33,7 @@ def decide(
     """What to do, and what to remember: `ids` that were told to leave, when (`at`), and why Postfix fails (`reason`).
 
     `waiting` is mail -> why, if the provider could not be reached; empty while it is tried, None if it waits for
-    another reason, which nobody may hurry. `reached` connects to the provider, so it is asked where that decides.
+    another reason; such mail must not be hurried. `reached` connects to the provider, so it is asked if that decides.
     """
     away = {identifier: reason for identifier, reason in waiting.items() if reason}
     ids, reason = memory.get("ids", []), memory.get("reason", "")
@@ -68,7 +68,7 @@ def look(account: Mapping[str, Any], manager: services.ServiceManager, reached: 
         return ""
     path = state(account.get("id", ""))
     memory = remembered(path)
-    waiting = _waiting(postqueue, account["host"], enough=0 if memory else MOST)
+    waiting = _waiting(postqueue, account, enough=0 if memory else MOST)
     action, new = decide(memory, waiting, time.time(), reached, _has_stale_chroot)
     if new != memory:
         # What cannot be remembered is no reason to keep mail waiting.
@@ -88,19 +88,20 @@ def look(account: Mapping[str, Any], manager: services.ServiceManager, reached: 
     return "The provider can be reached again: what waited for it is being sent."
 
 
-def waits(host: str) -> bool:
-    """Whether mail waits because this host could not be reached."""
+def waits(account: Mapping[str, Any]) -> bool:
+    """Whether mail waits because the server of this account could not be reached."""
     postqueue = shutil.which("postqueue", path=system.PATH)
-    return postqueue is not None and any(_waiting(postqueue, host, enough=1).values())
+    return postqueue is not None and any(_waiting(postqueue, account, enough=1).values())
 
 
-def _waiting(postqueue: str, host: str, enough: int) -> dict[str, str | None]:
+def _waiting(postqueue: str, account: Mapping[str, Any], enough: int) -> dict[str, str | None]:
     """The queue as `decide` takes it; not much more than what is enough of it."""
     found: dict[str, str | None] = {}
+    server = account["host"], account["port"]
     with queued.asked(postqueue) as process:
         for mail in queued.mails(process):
             tried = "" if mail["queue_name"] in ("active", "incoming") else None
-            found[mail["queue_id"]] = queued.reason_away(mail, host) if queued.waits_for(mail, host) else tried
+            found[mail["queue_id"]] = queued.reason_away(mail, *server) if queued.waits_for(mail, *server) else tried
             if enough and found[mail["queue_id"]] and len(list(filter(None, found.values()))) >= enough:
                 process.terminate()
                 break

@@ -1,7 +1,8 @@
 """Lets another account deliver while the default one's provider cannot be reached.
 
 Standard library only. `smarthost retry` asks it, which runs while mail waits and while the other account delivers. All
-that changes is a line of a table that Postfix looks into behind all others: what waits takes its way anew at each try.
+that changes is a line of a table that Postfix looks into behind all others, from a comment to a line that counts: what
+waits takes its way anew at each try.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,15 +42,14 @@ def decide(
 
 
 def look(
-    way: Mapping[str, Any], relay: str, memory: Mapping[str, Any], waits: bool, reached: Callable[[], bool], now: float
+    way: Mapping[str, Any], memory: Mapping[str, Any], waits: bool, reached: Callable[[], bool], now: float
 ) -> str:
-    """Turn to the other account, whose `relay` this is, or back; says which of them."""
+    """Turn to the other account, or back; says which of them."""
     new = decide(memory, waits, reached, now, way["minutes"])
     path = system.table(configuration.SECOND_WAY)
     with open(path, encoding="utf-8") as file:
         before = file.read()
-    comments = "".join(line for line in before.splitlines(keepends=True) if line.startswith("#"))
-    text = comments + (f"/./ smarthost-{way['account']}:{relay}\n" if new.get("on") else "")
+    text = re.sub("^#?/", "/" if new.get("on") else "#/", before, flags=re.MULTILINE)
     if text != before:
         files.replace(path, text)
         system.run("postfix", "reload")

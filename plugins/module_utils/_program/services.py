@@ -86,15 +86,14 @@ def retry(queue: str) -> Job:
 
 def renew() -> Job:
     """Uses a consent that would end because nothing is sent."""
-    return Job("renew", "Use a consent that would end because nothing is sent", 3600)
+    return Job("renew", "Use a consent that would end because nothing is sent", 1800)
 
 
 def idle(manager: ServiceManager) -> list[str]:
     """The jobs of this host that do not run, a sentence each."""
-    watching = watch(1)
-    watches = any(map(os.path.lexists, manager.schedule(watching)))
-    jobs = [job for job in (retry(""), *([watching] if watches else [])) if manager.schedule(job)]
-    reasons = {job.command: manager.idle(job) for job in jobs}
+    # Not every host has the last two.
+    wanted = [job for job in (watch(1), renew()) if any(map(os.path.lexists, manager.schedule(job)))]
+    reasons = {job.command: manager.idle(job) for job in (retry(""), *wanted) if manager.schedule(job)}
     remedy = "Run the playbook again." if manager.times_jobs else "Start cron, and let it start at boot."
     return [f"smarthost {name} does not do its work: {reason}. {remedy}" for name, reason in reasons.items() if reason]
 

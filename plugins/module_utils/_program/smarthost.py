@@ -29,6 +29,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
     second_way,
     services,
     system,
+    tokens,
 )
 
 TEST_SECONDS = 60
@@ -54,6 +55,11 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     manager = managers.manager(ours.get("service_manager", ""), system.run, parameters.get("maillog_file", ""))
     result.update({
         "idle": services.idle(manager) if ours else [],
+        "ended": [
+            {"username": one["username"], "said": said, **health.explained(said, one["provider"])}
+            for one in accounts.by_token().values()
+            if (said := tokens.ended(one))
+        ],
         "host": parameters.get("myhostname", ""),
         "provider": ours.get("name", ""),
         "relayhost": parameters.get("relayhost", ""),
@@ -257,7 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s")
     command.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("login", help="try the login at the provider, or whether a relay takes mail; sends none")
-    commands.add_parser("watch", help="tell of an outage by the ways that are set up; run by a timer")
+    commands.add_parser("watch", help="report an outage as smarthost_watch_* says; run by a timer")
     commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
     commands.add_parser("proxy", help="log in with a token where Postfix has a password; run by Postfix")
     commands.add_parser("renew", help="use a consent that would end because nothing is sent; run by a timer")
@@ -342,13 +348,12 @@ def _retry(_given: argparse.Namespace) -> int:
     manager = managers.manager(system.settings().get("service_manager", ""), system.run)
     found, way = accounts.in_place(), system.settings().get("second_way")
     # A server that several accounts have is asked once.
-    for account in {account["host"]: account for account in reversed(found)}.values():
+    for account in {(account["host"], account["port"]): account for account in reversed(found)}.values():
         reached = functools.cache(functools.partial(login.answers, account))
         said = [retry.look(account, manager, reached)] if account["host"] else []
         if way and account["host"] and not account["id"]:
-            other = next(accounts.nexthop(one) for one in found if one["id"] == way["account"])
             memory = retry.remembered(second_way.STATE)
-            said.append(second_way.look(way, other, memory, retry.waits(account["host"]), reached, time.time()))
+            said.append(second_way.look(way, memory, retry.waits(account), reached, time.time()))
         for sentence in filter(None, said):
             print(sentence)
     if not way:
@@ -368,11 +373,10 @@ def _renew(_given: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         print("Only root may read the consents. Run: sudo smarthost renew", file=sys.stderr)
         return 2
-    failed = False
-    for account in system.settings(configuration.OAUTH).values():
+    for account in accounts.by_token().values():
         try:
             oauth.renew_idle(account)
         except (oauth.Ended, oauth.Away) as error:
+            # What has ended, smarthost status tells.
             print(f"{account['username']}: {error}", file=sys.stderr)
-            failed = True
-    return int(failed)
+    return 0

@@ -35,10 +35,10 @@ class Systemd(services.ServiceManager):
 
     def schedule(self, job: services.Job) -> dict[str, str]:
         unit = f"/etc/systemd/system/{job.name}"
-        # Whoever starts it by hand as well may do so as often as they like.
+        # It may be started by hand as often as one likes.
         limits = "StartLimitIntervalSec=0\n"
         if job.queue:
-            # One of the two: mails lie in folders whose names are a letter each, or, where somebody wants that, do not.
+            # One of the two: mails lie in folders whose names are a letter each, or, if Postfix is told so, in none.
             limits += f"ConditionPathExistsGlob=|{job.queue}/deferred/*/*\n"
             limits += f"ConditionPathExistsGlob=|{job.queue}/deferred/??????*\n"
             limits += f"ConditionPathExists=|{services.STATE}/second_way.json\n"

@@ -1,4 +1,4 @@
-"""Tells somebody by another way than mail that mail does not leave, once, and once that it does again.
+"""Sends one alert when mail stops leaving and one all-clear, by another way than mail.
 
 Standard library only. `smarthost watch` runs it on the managed host, every few minutes.
 """
@@ -125,7 +125,7 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
 
 
 def _make(call: Call) -> str:
-    """Make the call; says what went wrong. The address is left out: whoever knows it can write there."""
+    """Make the call; says what went wrong. The address is left out: anyone who knows it can write there."""
     address = addresses.WEB_ADDRESS.fullmatch(call.url)
     if not address:
         return "an address that is none"

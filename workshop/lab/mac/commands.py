@@ -160,6 +160,38 @@ def scutil(arguments: list[str]) -> int:
     return 0
 
 
+# What dscl calls the fields of /etc/passwd.
+FIELDS = {"UniqueID": 2, "PrimaryGroupID": 3, "RealName": 4, "NFSHomeDirectory": 5, "UserShell": 6}
+
+
+def dscl(arguments: list[str]) -> int:
+    """dscl . -list|-read|-create|-delete /Users[/NAME] [KEY [VALUE]], and no groups."""
+    _where, verb, path, *rest = arguments
+    file, name = Path("/etc/passwd"), path.rpartition("/")[2]
+    users = {row[0]: row for row in (line.split(":") for line in file.read_text().splitlines())}
+    if verb == "-list":
+        print("\n".join(f"{user:<24}{row[FIELDS[rest[0]]]}" for user, row in users.items()))
+    elif verb in ("-read", "-delete") and name not in users:
+        print("<dscl_cmd> DS Error: -14136 (eDSRecordNotFound)", file=sys.stderr)
+        return 56
+    elif verb == "-read":
+        value = users[name][FIELDS[rest[0]]]
+        print(f"{rest[0]}:\n {value}" if " " in value else f"{rest[0]}: {value}")
+    elif verb in ("-create", "-delete"):
+        row = users.setdefault(name, [name, "*", "-2", "20", name, "/var/empty", "/usr/bin/false"])
+        if rest and rest[0] in FIELDS:
+            row[FIELDS[rest[0]]] = rest[1]
+        if verb == "-delete":
+            del users[name]
+        file.write_text("".join(":".join(row) + "\n" for row in users.values()))
+    return 0
+
+
+def defaults(arguments: list[str]) -> int:
+    """defaults read|write: remembers nothing."""
+    return int(arguments[0] == "read")
+
+
 def csrutil(_arguments: list[str]) -> int:
     """csrutil status."""
     print("System Integrity Protection status: enabled.")

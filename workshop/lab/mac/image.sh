@@ -9,7 +9,7 @@ mkdir -p /usr/libexec/postfix /usr/libexec/stand-in /Library/LaunchDaemons /Syst
 for program in launchd launchctl; do install -m 755 $program.py /sbin/$program; done
 install -m 755 log.py /usr/bin/log
 install -m 755 commands.py /usr/libexec/stand-in/
-for path in /usr/bin/uname /usr/bin/sw_vers /usr/bin/vm_stat /usr/bin/csrutil /usr/sbin/sysctl \
+for path in /usr/bin/uname /usr/bin/sw_vers /usr/bin/vm_stat /usr/bin/csrutil /usr/bin/dscl /usr/bin/defaults /usr/sbin/sysctl \
     /usr/sbin/system_profiler /usr/sbin/scutil /sbin/ifconfig /sbin/route; do
     ln -sf /usr/libexec/stand-in/commands.py $path
 done

@@ -325,7 +325,7 @@ def test_every_path_that_is_otherwise_is_a_difference(path: str, how: str) -> No
         del files[path]
     else:
         files[path] = others[how]
-    # Of what was there before the role, nobody knows what should be there.
+    # Of what was there before the role, it is not known what should be there.
     whatever = how == "gone" and "/original" in path
     assert configuration.is_in_place(_seen(files=files), WANTED, KEY) == whatever
 

@@ -152,6 +152,7 @@ def test_with_all_rewritten_an_account_s_own_senders_stay_themselves() -> None:
         ({"senders": ["a|b@x.test"]}, "[family].senders: 'a|b@x.test' is not an address."),
         ({"senders": ["$x@y.test"]}, "[family].senders: '$x@y.test' is not an address."),
         ({"senders": ["@"]}, "[family].senders: '@' is not an address."),
+        ({"senders": [None]}, "[family].senders: '' is not an address."),
         ({"senders": ["a@x.test\nb"]}, "[family].senders: has a line break"),
         ({"pasword": "x"}, "[family].name: the account has a key 'pasword', which there is not. Write password."),
         ({"provider": "iclod"}, "[family].provider: there is no preset 'iclod'."),
@@ -220,6 +221,30 @@ def test_who_may_be_written_to_must_have_the_senders_of_all_accounts() -> None:
 def test_a_second_way_is_one_of_the_accounts(given: dict[str, Any], fault: str) -> None:
     (said,) = faults(FAMILY, second_way=given)
     assert said.startswith(f"smarthost_second_way: {fault}")
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ({"aliases": {"root": "root@casa.lan"}}, "goes to or comes from casa.lan"),
+        ({"from_": "nas@casa.lan", "aliases": {"root": "a@b.test"}}, "goes to or comes from casa.lan"),
+        ({}, "root has no alias"),
+    ],
+)
+def test_a_second_way_is_not_for_mail_that_only_a_relay_of_one_s_own_knows(given: dict[str, Any], known: str) -> None:
+    hub = {"provider": "hub", "host": "hub.casa.lan", **given}
+    (said,) = faults(FAMILY, second_way={"account": "family"}, **hub)
+    assert said.startswith("smarthost_second_way: ") and f"{known}, so that only your own relay knows" in said
+    assert not faults(FAMILY, **hub)
+
+
+def test_what_the_other_account_may_not_send_as_waits() -> None:
+    table = files(FAMILY, second_way={"account": "family"})["second_way"]
+    assert look_up(table, "root@nas.lan") is None
+    counts = table.replace("#/", "/")
+    for sender in ("root@nas.lan", "bob@fastmail.com.localdomain", "root@3f2a1b9c", "<>"):
+        assert look_up(counts, sender) == ICLOUD
+    assert look_up(counts, "visitor@elsewhere.test") is None
 
 
 def test_the_second_way_is_the_last_table_of_those_who_have_one() -> None:

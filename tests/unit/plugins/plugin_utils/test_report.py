@@ -36,7 +36,12 @@ def test_a_healthy_host_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("given", "column", "shown", "note"),
     [
-        ({"actions": ["configured Postfix"]}, "configuration", "changed", "it has not (configured Postfix)"),
+        (
+            {"actions": ["configured Postfix"]},
+            "configuration",
+            "changed",
+            "site.yml would change this host: it has not yet configured Postfix.",
+        ),
         ({"login": {"verdict": "refused", "said": "x refused the login."}}, "login", "refused", "x refused the login."),
         ({"running": False, "healthy": False, "problems": ["It is down."]}, "postfix", "down", "It is down."),
         (
@@ -61,10 +66,11 @@ def test_a_fault_is_shown_with_what_to_do(given: dict[str, Any], column: str, sh
 
 def test_what_queue_and_login_both_say_is_told_once() -> None:
     reasons = [{"reason": "535 no", "cause": "Why.", "remedy": "Do this."}, {"reason": "554 what nobody knows"}]
+    reasons.append({"reason": "450 later", "cause": "It is full.", "account": "family"})
     queue = {"messages": 3, "oldest_seconds": 4000, "reasons": reasons}
     login = {"verdict": "refused", "said": "x refused the login: 535 no. Why. Do this."}
     row = report.check_row("nas", answer(queue=queue, healthy=False, problems=["Why.", "Stuck."], login=login), NOW)
-    assert row["notes"] == ["Why. Do this.", "554 what nobody knows", "Stuck."]
+    assert row["notes"] == ["Why. Do this.", "554 what nobody knows", "family: It is full.", "Stuck."]
 
 
 def test_a_provider_that_is_away_for_a_moment_is_no_fault_of_the_host() -> None:

@@ -670,7 +670,7 @@ def test_a_checked_certificate_needs_no_warning(judge: Judge, level: str | None)
 def test_a_certificate_that_nobody_checks_goes_with_a_warning(judge: Judge) -> None:
     verdict = judge(tls_security_level="encrypt")
     assert verdict.faults == []
-    assert "whoever answers for the relay's name gets the password" in verdict.warnings[0]
+    assert "any server that answers to the relay's name gets the password" in verdict.warnings[0]
 
 
 # --- Regions --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -98,10 +99,13 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
         )
 
         def answer() -> None:
-            connection, _address = server.accept()
-            with connection:
-                connection.sendall(greeting)
-                connection.recv(100)
+            # Until the server is closed: who asks does so more than once.
+            with suppress(OSError):
+                while True:
+                    connection, _address = server.accept()
+                    with connection:
+                        connection.sendall(greeting)
+                        connection.recv(100)
 
         threading.Thread(target=answer, daemon=True).start()
 

@@ -22,7 +22,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
     transaction,
 )
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
-from ansible_collections.homelab.mail.plugins.module_utils._program import services
+from ansible_collections.homelab.mail.plugins.module_utils._program import services, tokens
 
 MAIN_CF = "relayhost = [h.test]:465\nsmtp_sasl_password_maps = texthash:@slot@/sasl_passwd\n"
 TABLES = {"generic": "nas.lan me@h.test\n", "virtual": "/^root/ me@h.test\n"}
@@ -310,3 +310,21 @@ def test_giving_back_may_be_killed_at_any_step(house: House, steps: Steps) -> No
             break
         original.give_back(house.host, abandon_queue=False)
         assert (house.files(), house.runs) == (before, BY_HAND.format(house.folder))
+
+
+def test_nothing_is_kept_of_an_account_that_is_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "STATE", str(tmp_path))
+    monkeypatch.setattr(tokens, "FOLDER", str(tmp_path / "oauth"))
+    (tmp_path / "oauth").mkdir()
+    account = {"username": "a", "oauth": {}}
+    kept = f"oauth/{os.path.basename(tokens.path(account))}"
+    ours = {"retry.json", "retry-a.json", "second_way.json", kept, "oauth/secret"}
+    for name in {*ours, "retry-b.json", "oauth/token-b.json", "oauth/token.json"}:
+        (tmp_path / name).write_text("{}")
+    wanted = dataclasses.replace(
+        FIRST, services={"smarthost-a/unix": ""}, tables={configuration.OAUTH: json.dumps({"a": account})}
+    )
+    transaction._forget(wanted)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == ours
+    transaction._forget(FIRST)
+    assert sorted(os.listdir(tmp_path)) == ["retry.json", "second_way.json"]

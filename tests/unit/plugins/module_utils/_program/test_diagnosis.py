@@ -282,7 +282,7 @@ def test_every_sentence_of_an_entry_is_reached(entry: diagnosis.Entry) -> None:
 
 
 def test_more_text_wins() -> None:
-    """A longer sentence is an exception to a shorter one, whoever's it is."""
+    """A longer sentence is an exception to a shorter one, of whichever provider."""
     short = diagnosis.Entry("short", "login", "C.", "R.", providers=("gmx",), says=("mail denied",))
     long = diagnosis.Entry("long", "login", "C.", "R.", says=("mail denied … tuesday",))
     for table in ([short, long], [long, short]):

@@ -1,4 +1,4 @@
-"""What the log says of mails, whoever keeps it."""
+"""What the log says of mails, whichever program keeps it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def state(**given: Any) -> dict[str, Any]:
     healthy: dict[str, Any] = {
         "time": NOW, "host": "nas.lan", "relayhost": "[smtp.fastmail.com]:465", "running": True, "port_25": {},
         "queue": {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": []}, "losses": [], "not_handed_in": [],
-        "unreached": "", "idle": [],
+        "unreached": "", "idle": [], "ended": [],
     }  # fmt: skip
     return {**healthy, **given}
 
@@ -77,6 +77,8 @@ def test_what_is_wrong_is_a_sentence(given: dict[str, Any], problem: str) -> Non
     ("said", "remedy"),
     [
         ("No space left on device", "Make room"),
+        ("create file maildrop/1.2: Permission denied", "NoNewPrivileges and DynamicUser, or let it send by SMTP"),
+        ("create file maildrop/1.2: Read-only file system", "ReadWritePaths=/var/spool/postfix"),
         ("message file too big", "message_size_limit"),
         ("User nobody(65534) is not allowed to submit mail", "authorized_submit_users"),
         ("No recipient addresses found in message header", "without a recipient"),
@@ -125,7 +127,7 @@ def test_mail_that_waits_for_a_moment_is_no_fault() -> None:
         mail(
             "Host or domain name not found. Name service error for name=smtp.typo.test type=A: Host not found", "5.4.4"
         ),
-        # Typed once, but nobody was told.
+        # Typed once, but the sender was not told.
         mail(NO_SUCH_USER.format("5.1.1 "), "5.1.1", told=False),
     ],
 )

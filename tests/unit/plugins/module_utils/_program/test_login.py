@@ -101,7 +101,7 @@ def test_no_password_hides_nothing() -> None:
         ("sending as casey@example.net", "553 no", "127.0.0.1 refused the sender casey@example.net: 553 no."),
         ("asking for TLS", "454 no", "127.0.0.1 did not begin TLS: 454 no."),
         ("verifying the certificate of 127.0.0.1", "no", "the certificate of 127.0.0.1 could not be verified: no."),
-        ("starting TLS with 127.0.0.1 port 465", "no", "TLS with 127.0.0.1 port 465 did not come about: no."),
+        ("starting TLS with 127.0.0.1 port 465", "no", "TLS with 127.0.0.1 port 465 failed: no."),
         ("connecting to 127.0.0.1 port 465", "554 no", "127.0.0.1 refused the connection: 554 no."),
     ],
 )

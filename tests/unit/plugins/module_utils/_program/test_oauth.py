@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import multiprocessing
 import os
 import smtplib
@@ -11,13 +12,24 @@ import socketserver
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils._program import login, oauth, proxy, queued, tokens
+from ansible_collections.homelab.mail.plugins.module_utils._program import (
+    accounts,
+    diagnosis,
+    health,
+    login,
+    oauth,
+    proxy,
+    queued,
+    tokens,
+    watch,
+)
 
 trustme = pytest.importorskip("trustme", reason="A host's Python has none.")
 from workshop.lab import idp as stand_in  # noqa: E402
@@ -34,7 +46,9 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(self, idp: stand_in.Idp, context: ssl.SSLContext) -> None:
         super().__init__(("127.0.0.1", 0), Session)
         self.idp, self.context = idp, context
-        self.seen: list[bytes] = []
+        self.mechanism, self.seen = "XOAUTH2", list[bytes]()
+        # Of a mailbox that refuses a good token.
+        self.refusal = b""
 
 
 class Session(socketserver.BaseRequestHandler):
@@ -48,7 +62,8 @@ class Session(socketserver.BaseRequestHandler):
 
     def _talk(self, connection: ssl.SSLSocket) -> None:
         connection.sendall(b"220 x\r\n")
-        features = b"250-x\r\n250-SIZE 1000\r\n250-CHUNKING\r\n250 AUTH LOGIN XOAUTH2\r\n"
+        offers = self.server.mechanism.encode()
+        features = b"250-x\r\n250-SIZE 1000\r\n250-CHUNKING\r\n250 AUTH LOGIN %s\r\n" % offers
         with connection.makefile("rb") as lines:
             self._answer(connection, lines, {b"EHLO": features, b"QUIT": b"221 x\r\n"})
 
@@ -60,12 +75,17 @@ class Session(socketserver.BaseRequestHandler):
                 said = base64.b64decode(line.split()[2]).decode()
                 token = said.split("auth=Bearer ")[1].split("\1")[0]
                 _status, answer = self.server.idp.form("/introspect", {"token": token})
-                if answer["active"] and said.startswith(f"user={USER}\1"):
+                port = self.server.server_address[1]
+                who, nothing = {
+                    b"XOAUTH2": (f"user={USER}", b""),
+                    b"OAUTHBEARER": (f"n,a={USER},\1host=localhost\1port={port}", b"AQ=="),
+                }[line.split()[1]]
+                if answer["active"] and not self.server.refusal and said == f"{who}\1auth=Bearer {token}\1\1":
                     connection.sendall(b"235 2.7.0 in\r\n")
                 else:
                     connection.sendall(b"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n")
-                    lines.readline()
-                    connection.sendall(b"535 5.7.3 Authentication unsuccessful\r\n")
+                    assert lines.readline().strip() == nothing
+                    connection.sendall((self.server.refusal or b"535 5.7.3 Authentication unsuccessful") + b"\r\n")
             elif verb == b"DATA":
                 connection.sendall(b"354 go\r\n")
                 while lines.readline() != b".\r\n":
@@ -77,12 +97,16 @@ class Session(socketserver.BaseRequestHandler):
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the certificates of both servers, and of one that is nobody."""
+    """A folder with the certificates of both servers, and of one that is neither."""
     folder = tmp_path_factory.mktemp("certificates")
     ours, other = trustme.CA(), trustme.CA()
     ours.cert_pem.write_to_path(folder / "ca.pem")
     for name, by, whom in (("good", ours, "localhost"), ("foreign", other, "localhost"), ("name", ours, "example.org")):
         by.issue_cert(whom).private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    for name, start, end in (("past", now - 2 * day, now - day), ("future", now + day, now + 2 * day)):
+        made = ours.issue_cert("localhost", not_before=start, not_after=end)
+        made.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
     return folder
 
 
@@ -104,7 +128,7 @@ def account(authority: Path, idp: stand_in.Idp, tmp_path: Path, monkeypatch: pyt
         found = {
             "provider": "custom", "host": "localhost", "port": provider.server_address[1], "tls": "implicit",
             "tls_security_level": "secure", "ca_file": str(authority / "ca.pem"), "helo": "nas.lan",
-            "username": USER, "password": "", "sender": USER, "seen": provider.seen, "context": context,
+            "username": USER, "password": "", "sender": USER, "server": provider, "context": context,
             "oauth": {
                 "token_url": f"{forms}/token", "device_url": f"{forms}/devicecode", "client_id": stand_in.CLIENT,
                 "client_secret": "", "scope": "offline_access send",
@@ -112,6 +136,7 @@ def account(authority: Path, idp: stand_in.Idp, tmp_path: Path, monkeypatch: pyt
         }  # fmt: skip
         oauth.begin(found)
         oauth.finish(found)
+        found["context of idp"] = asked.socket.context  # type: ignore[attr-defined]
         yield found
         provider.shutdown()
         asked.close()
@@ -121,9 +146,11 @@ def account(authority: Path, idp: stand_in.Idp, tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_consent_is_kept_for_its_owner_alone_and_says_whose_it_is(account: Any, tmp_path: Path) -> None:
-    assert oauth.begin(account)["user_code"] == "HOMELAB42"
+    assert oauth.begin(account)["code"] == "HOMELAB42"
     assert oauth.finish(account) == USER
-    assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [("token.json", 0o600)]
+    assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [
+        (os.path.basename(tokens.path(account)), 0o600)
+    ]
 
 
 def test_until_the_person_has_consented_there_is_nothing(account: Any, idp: stand_in.Idp) -> None:
@@ -153,8 +180,16 @@ def test_a_refused_token_is_renewed_but_not_one_that_another_has_renewed(account
 
 
 def test_a_token_of_another_account_is_none(account: Any) -> None:
+    other, token = {**account, "username": "other@casey.test"}, oauth.access_token(account)
     with pytest.raises(oauth.Ended, match="no_consent"):
-        oauth.access_token({**account, "username": "other@casey.test"})
+        oauth.access_token(other)
+    # A consent that is asked for something else leaves the one in use alone, until that is what is in use.
+    oauth.begin(other)
+    oauth.finish(other)
+    assert oauth.access_token(account) == token
+    tokens.local_secret(make=True)
+    tokens.forget_others([other])
+    assert tokens.local_secret() and tokens.kept(other) and not tokens.kept(account)
 
 
 def test_while_the_identity_provider_is_away_a_good_token_serves(account: Any, idp: stand_in.Idp) -> None:
@@ -189,8 +224,7 @@ def test_no_secret_is_part_of_what_is_said(account: Any, idp: stand_in.Idp) -> N
     assert str(end.value) == "invalid_client: wrong secret: ********"
 
 
-def test_an_application_with_a_secret_needs_no_person(account: Any, idp: stand_in.Idp, tmp_path: Path) -> None:
-    (tmp_path / "token.json").unlink()
+def test_an_application_with_a_secret_needs_no_person(account: Any, idp: stand_in.Idp) -> None:
     account["oauth"]["client_secret"] = stand_in.SECRET
     assert login.try_login(account).verdict == login.ACCEPTED
     assert idp.asked[-1] == "client_credentials" and not idp.refresh & {account["oauth"]["client_secret"]}
@@ -206,6 +240,16 @@ def test_a_consent_that_is_not_used_is_renewed_once_a_week(
     oauth.renew_idle(account)
     oauth.renew_idle(account)
     assert idp.asked == ["device_code", "refresh_token"]
+    # One that had ended is tried each time.
+    assert not tokens.ended(account)
+    idp.refuses = ("invalid_grant", "AADSTS50173: revoked")
+    for _time in range(2):
+        with pytest.raises(oauth.Ended):
+            oauth.access_token(account, renew=True)
+    assert tokens.ended(account) == "invalid_grant: AADSTS50173: revoked"
+    idp.refuses = None
+    oauth.renew_idle(account)
+    assert not tokens.ended(account)
 
 
 def _renew(account: Any, token: str, tokens: Any) -> None:
@@ -215,7 +259,7 @@ def _renew(account: Any, token: str, tokens: Any) -> None:
 def test_two_processes_that_renew_at_once_renew_once(account: Any, idp: stand_in.Idp) -> None:
     apart = multiprocessing.get_context("fork")
     tokens, first = apart.Queue(), oauth.access_token(account)
-    account = {name: account[name] for name in account if name not in ("seen", "context")}
+    account = {name: account[name] for name in account if name not in ("server", "context")}
     both = [apart.Process(target=_renew, args=(account, first, tokens)) for _ in range(2)]
     for process in both:
         process.start()
@@ -240,14 +284,30 @@ def test_who_is_not_the_identity_provider_is_told_nothing(account: Any, authorit
 # --- the login -------------------------------------------------------------------------------------
 
 
-def test_the_login_is_accepted(account: Any) -> None:
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+def test_the_login_is_accepted(account: Any, idp: stand_in.Idp, mechanism: str) -> None:
+    account["server"].mechanism = mechanism
     assert login.try_login(account) == login.Outcome(login.ACCEPTED)
-
-
-def test_a_token_that_has_ended_early_is_renewed_once(account: Any, idp: stand_in.Idp) -> None:
-    oauth.access_token(account)
+    # A token that has ended early is renewed; the session goes on behind the refusal.
     idp.access.clear()
-    assert login.try_login(account).verdict == login.ACCEPTED and idp.asked.count("refresh_token") == 1
+    assert login.try_login(account) == login.Outcome(login.ACCEPTED)
+    assert sum(line.startswith(f"AUTH {mechanism} ".encode()) for line in account["server"].seen) == 3
+
+
+def test_a_login_with_signs_of_the_mechanism_in_it_is_shown_whole(account: Any) -> None:
+    account.update(username="a=b,c@casey.test")
+    account["server"].mechanism = "OAUTHBEARER"
+    oauth.begin(account)
+    oauth.finish(account)
+    assert login.try_login(account).verdict == login.REFUSED
+    shown = next(line for line in account["server"].seen if b"AUTH" in line).split()[2]
+    assert base64.b64decode(shown).startswith(b"n,a=a=3Db=2Cc@casey.test,\1host=localhost\1port=")
+
+
+def test_a_server_that_takes_no_token_gets_none(account: Any) -> None:
+    account["server"].mechanism = "CRAM-MD5"
+    outcome = login.try_login(account)
+    assert outcome == login.Outcome(login.REFUSED, "logging in", "the server offers only: LOGIN CRAM-MD5")
 
 
 def test_a_mailbox_that_refuses_a_good_token_says_so_itself(account: Any, idp: stand_in.Idp) -> None:
@@ -262,7 +322,7 @@ def test_a_mailbox_that_refuses_a_good_token_says_so_itself(account: Any, idp: s
 def test_who_is_not_the_provider_gets_no_token(account: Any, authority: Path, certificate: str) -> None:
     account["context"].load_cert_chain(authority / f"{certificate}.pem")
     assert login.try_login(account).verdict == login.REFUSED
-    assert not any(b"AUTH" in line for line in account["seen"])
+    assert not any(b"AUTH" in line for line in account["server"].seen)
 
 
 # --- the proxy -------------------------------------------------------------------------------------
@@ -297,7 +357,7 @@ def test_mail_passes_the_proxy_after_its_login(account: Any, through: smtplib.SM
     for _mail in range(3):
         through.sendmail(USER, ["root@casey.test"], "Subject: x\r\n\r\n" + "y" * 100_000)
     through.quit()
-    assert sum(b"AUTH" in line for line in account["seen"]) == 1
+    assert sum(b"AUTH" in line for line in account["server"].seen) == 1
 
 
 @pytest.mark.parametrize("secret", ["", "wrong"])
@@ -305,7 +365,7 @@ def test_without_the_secret_of_this_host_no_login_is_made(account: Any, through:
     through.getreply()
     assert through.docmd("AUTH", _plain(secret))[0] == 535
     assert through.docmd("RCPT", "TO:<root@casey.test>")[0] == 530
-    assert not any(b"AUTH" in line for line in account["seen"])
+    assert not any(b"AUTH" in line for line in account["server"].seen)
 
 
 def test_the_proxy_tells_postfix_what_the_identity_provider_says(through: smtplib.SMTP, idp: stand_in.Idp) -> None:
@@ -315,16 +375,22 @@ def test_the_proxy_tells_postfix_what_the_identity_provider_says(through: smtpli
     assert code == 535 and said.startswith(b"5.7.8 invalid_grant: AADSTS50173:")
 
 
-def test_an_identity_provider_that_is_away_keeps_mail_waiting(through: smtplib.SMTP, idp: stand_in.Idp) -> None:
+def test_an_identity_provider_that_is_away_keeps_mail_waiting(
+    account: Any, through: smtplib.SMTP, idp: stand_in.Idp
+) -> None:
     through.getreply()
     # What the provider says to a token that has ended may be about anything.
     idp.access.clear()
     idp.answers = False
     code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
     assert (code, said) == (535, b"5.7.3 Authentication unsuccessful")
-    os.unlink(os.path.join(tokens.FOLDER, "token.json"))
+    tokens.keep(account, {**tokens.kept(account), "until": 0})
+    assert not login.answers(account)
+    # As of a provider that is away: smarthost retry sends it when both are back.
     code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
-    assert code == 535 and b"no_consent" in said
+    assert code == 421 and said.startswith(b"4.4.1 localhost: logging in: the identity provider localhost cannot be r")
+    idp.answers = True
+    assert login.answers(account)
 
 
 def test_a_provider_that_is_away_is_named_as_what_smarthost_retry_asks_for(account: Any, through: smtplib.SMTP) -> None:
@@ -333,7 +399,7 @@ def test_a_provider_that_is_away_is_named_as_what_smarthost_retry_asks_for(accou
     code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
     assert (code, said) == (421, b"4.4.1 localhost: connecting to localhost port 1: Connection refused")
     reason = f"SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 421 {said.decode()}"
-    assert queued.waits_for({"queue_name": "deferred", "recipients": [{"delay_reason": reason}]}, "localhost")
+    assert queued.waits_for({"queue_name": "deferred", "recipients": [{"delay_reason": reason}]}, "localhost", 587)
 
 
 def test_a_wrong_certificate_is_no_outage(account: Any, authority: Path, through: smtplib.SMTP) -> None:
@@ -343,11 +409,101 @@ def test_a_wrong_certificate_is_no_outage(account: Any, authority: Path, through
     assert code == 454 and said.startswith(b"4.7.5 localhost: verifying the certificate of localhost: ")
 
 
+SAID = "[AM0PR02CA0123.eurprd02.prod.outlook.com 2026-11-21T08:15:02.123Z 08DE1234567890AB]"
+OFF = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the"
+# How it ends -> what the identity provider says, or the provider, or which certificate the first one shows; the entry.
+ENDS = {
+    "withdrawn": ("invalid_grant: AADSTS50173: The grant was revoked.", "oauth-consent-ended"),
+    "not used": ("invalid_grant: AADSTS700082: The refresh token has expired due to inactivity.", "oauth-consent-idle"),
+    "secret ended": ("invalid_client: AADSTS7000222: The client secret keys are expired.", "oauth-secret-ended"),
+    "conditional access": ("invalid_grant: AADSTS53003: Access has been blocked.", "oauth-conditional-access"),
+    "device code blocked": ("invalid_grant: AADSTS530036: Blocked by checks.", "oauth-conditional-access"),
+    "permission": ("invalid_grant: AADSTS65001: Not consented.", "oauth-permission"),
+    "mailbox off": (f"{OFF} Mailbox. {SAID}", "microsoft365-smtp-auth-off-mailbox"),
+    "tenant off": (f"{OFF} Tenant. {SAID}", "microsoft365-smtp-auth-off-tenant"),
+    "not the owner": (f"535 5.7.3 Authentication unsuccessful {SAID}", "microsoft-login-refused"),
+    "personal mailbox": (f"535 5.7.3 Authentication unsuccessful {SAID}", "outlook-no-passwords"),
+    "down": ("", "oauth-identity-provider-away"),
+    "clock behind": ("future.pem", "oauth-clock"),
+    "clock ahead": ("past.pem", "oauth-clock"),
+    "in between": ("foreign.pem", "oauth-certificate"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_every_end_has_the_same_name_and_remedy_wherever_it_is_told(
+    end: str, account: Any, idp: stand_in.Idp, authority: Path, through: smtplib.SMTP
+) -> None:
+    said, key = ENDS[end]
+    account["provider"] = "outlook" if end == "personal mailbox" else "microsoft365"
+    name, _colon, about = said.partition(": ")
+    if said.startswith("535"):
+        account["server"].refusal = said.encode()
+    else:
+        tokens.keep(account, {**tokens.kept(account), "until": 0})
+    if about:
+        idp.refuses = (name, about)
+    elif said.endswith(".pem"):
+        account["context of idp"].load_cert_chain(authority / said)
+    idp.answers = bool(said)
+    entry = next(entry for entry in diagnosis.TABLE if entry.key == key)
+    through.getreply()
+    code, reply = through.docmd("AUTH", _plain(tokens.local_secret()))
+    reason = f"SASL authentication failed; server 127.0.0.1[127.0.0.1] said: {code} {reply.decode()}"
+    queue = {"messages": 1, "oldest_seconds": 901, "reasons": queued.grouped(Counter([reason]), account["provider"])}
+    found = {
+        "time": 0, "host": "nas", "relayhost": tokens.PROXY, "running": True, "idle": [], "not_handed_in": [],
+        "queue": queue, "ended": [], "losses": [], "unreached": "",
+    }  # fmt: skip
+    told = watch.message(found, health.faults(found)).text
+    # This is what `smarthost login` and playbooks/check.yml say.
+    tried = login.sentence(login.try_login(account), account)
+    for text in (told, tried):
+        assert entry.cause in text and entry.remedy in text
+    assert queue["reasons"][0]["key"] == key
+    if not said.startswith("535") and code == 535:
+        # Where no mail waits, the renewal has seen it.
+        ended = [{"username": USER, "said": tokens.ended(account), **health.explained(tokens.ended(account), None)}]
+        [alone] = health.faults({**found, "queue": {**queue, "oldest_seconds": 0, "reasons": []}, "ended": ended})
+        assert alone.startswith(f"{USER} gets no token: {name}") and entry.cause in alone and entry.remedy in alone
+        assert not any("gets no token" in line for line in health.faults({**found, "ended": ended}))
+    else:
+        assert not tokens.ended(account)
+
+
+def test_what_ends_of_a_further_account_names_it(account: Any, through: smtplib.SMTP, idp: stand_in.Idp) -> None:
+    account["id"] = "family"
+    oauth.finish({**account, **oauth.begin(account)})
+    idp.revoke()
+    through.getreply()
+    code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
+    assert code == 535 and said.endswith(b"(family)")
+
+
+@pytest.mark.parametrize(("names", "untold"), [(["family"], "family"), (["family", "work"], ""), (["", "family"], "")])
+def test_what_the_proxy_says_is_told_of_the_account_that_it_is_about(
+    names: list[str], untold: str, account: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "by_token", lambda: dict.fromkeys(names, account))
+    monkeypatch.setattr(accounts.system, "main_cf", lambda: "relayhost = [smtp.fastmail.com]:465\n")
+    others = [{"id": name, "provider": "outlook", "relayhost": "[smtp.office365.com]:587"} for name in names if name]
+    others.append({"id": "club", "provider": "gmx", "relayhost": "[mail.gmx.net]:587"})
+    presets = accounts.presets({"provider": "microsoft365"}, others)
+    about = {
+        f"server 127.0.0.1[127.0.0.1] said: 535 invalid_grant: x. ({names[-1]})": names[-1],
+        "server 127.0.0.1[127.0.0.1] said: 421 4.4.1 smtp.office365.com: logging in: x (family)": "family",
+        "host 127.0.0.1[127.0.0.1] said: 550 x": untold,
+        "host mail.gmx.net[1.2.3.4] said: 550 x": "club",
+    }
+    for text, name in about.items():
+        assert health.explained(text, presets).get("account", "") == name
+
+
 def test_an_account_is_named_by_its_user(account: Any, tmp_path: Path) -> None:
     tokens.local_secret(make=True)
     secret = tokens.local_secret()
-    accounts = {"": {"username": "a"}, "family": {"username": "b"}}
-    assert proxy._known(_plain(secret), accounts) == {"username": "a"}
-    assert proxy._known(_plain(secret).replace(" ", "  "), accounts) is None
+    both = {"": {"username": "a"}, "family": {"username": "b"}}
+    assert proxy._known(_plain(secret), both) == {"username": "a"}
+    assert proxy._known(_plain(secret).replace(" ", "  "), both) is None
     family = "PLAIN " + base64.b64encode(f"\0family\0{secret}".encode()).decode()
-    assert proxy._known(family, accounts) == {"username": "b"}
+    assert proxy._known(family, both) == {"username": "b"}

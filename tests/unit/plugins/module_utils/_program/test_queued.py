@@ -38,6 +38,7 @@ def test_a_pause_without_a_known_reason_is_still_shown() -> None:
         "connect to smtp.fastmail.com[103.168.172.45]:465: Connection timed out",
         "delivery temporarily suspended: connect to smtp.fastmail.com[1.2.3.4]:465: No route to host",
         "Host or domain name not found. Name service error for name=smtp.fastmail.com type=AAAA: Host not found",
+        "unable to look up host smtp.fastmail.com: Name or service not known",
         "lost connection with smtp.fastmail.com[1.2.3.4] while receiving the initial server greeting",
         "conversation with smtp.fastmail.com[1.2.3.4] timed out while receiving the initial server greeting",
         "lost connection with smtp.fastmail.com[1.2.3.4] while performing the EHLO handshake",
@@ -80,4 +81,6 @@ def test_what_the_provider_has_put_off_is_not_tried_more_often(reason: str) -> N
 def test_only_what_waits_for_the_provider_itself_is_a_reason_to_ask_it(queue: str, host: str, waits: bool) -> None:
     reason = f"delivery temporarily suspended: connect to {host}[1.2.3.4]:465: Connection refused"
     mail = {"queue_name": queue, "recipients": [{"address": "you@example.com", "delay_reason": reason}]}
-    assert queued.waits_for(mail, "smtp.fastmail.com") == waits
+    assert queued.waits_for(mail, "smtp.fastmail.com", 465) == waits
+    # Another account's port of the same server.
+    assert not queued.waits_for(mail, "smtp.fastmail.com", 587)

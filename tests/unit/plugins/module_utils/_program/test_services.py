@@ -32,6 +32,11 @@ def test_a_timer_that_will_not_fire_is_told(was: str, becomes: str) -> None:
     assert told.endswith("Run the playbook again.")
 
 
+def test_every_job_that_a_host_has_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services.os.path, "lexists", lambda path: "retry" not in path)
+    assert [told.split()[1] for told in systemd("", "")] == ["retry", "watch", "renew"]
+
+
 def test_a_systemd_that_says_nothing_is_no_proof_of_a_timer() -> None:
     assert len(systemd("", "")) == 1
 

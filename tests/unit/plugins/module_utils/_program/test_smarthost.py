@@ -52,6 +52,7 @@ def state(**given: Any) -> dict[str, Any]:
         "not_handed_in": [],
         "unreached": "",
         "idle": [],
+        "ended": [],
         "problems": [],
         "healthy": True,
     }
@@ -86,7 +87,7 @@ def test_a_queue_that_cannot_be_read_is_not_empty() -> None:
 def told(host_log: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the state is after such a log, the last line first."""
     ours = {"provider": "fastmail", "service_manager": "systemd", "recipients": ["you@example.com"]}
-    monkeypatch.setattr(system, "settings", lambda *_name: ours)
+    monkeypatch.setattr(system, "settings", lambda *name: {} if name else ours)
     monkeypatch.setattr(system, "values", lambda *names: {"relayhost": "[smtp.fastmail.com]:465"})
     monkeypatch.setattr(system, "listening", lambda interfaces: {"127.0.0.1": "220 nas.lan"})
     monkeypatch.setattr(queued, "queue", lambda provider, now: state()["queue"])
@@ -143,3 +144,13 @@ def test_where_no_login_is_made_none_is_called_accepted(monkeypatch: pytest.Monk
         monkeypatch.setattr(smarthost.accounts, "try_logins", lambda taken=taken: [taken])
         found = smarthost.report(True)["login"]
         assert (found["verdict"], found["said"]) == (verdict, "")
+
+
+def test_what_a_server_says_that_several_accounts_have_is_said_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "main_cf", lambda: "relayhost = [smtp.fastmail.com]:465\n")
+    servers = {"a": "smtp.fastmail.com", "b": "smtp.mail.me.com", "c": "mail.club.test", "d": "mail.club.test"}
+    others = [{"id": name, "relayhost": f"[{host}]:587", "provider": "custom"} for name, host in servers.items()]
+    presets = accounts.presets({"provider": "fastmail"}, others)
+    said = {host: health.explained(f"connect to {host}[1.2.3.4]:587: x", presets) for host in servers.values()}
+    of = {host: meaning.get("account") for host, meaning in said.items()}
+    assert of == {"smtp.fastmail.com": None, "smtp.mail.me.com": "b", "mail.club.test": None}

@@ -1,4 +1,4 @@
-"""Who is told of an outage: once when it breaks, once when it heals, and nobody is disturbed by the telling."""
+"""Who is told of an outage: once when it breaks, once when it heals, and nothing is disturbed by the telling."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def state(messages: int = 0, oldest: int = 0, reason: dict[str, Any] | None = No
     queue = {"messages": messages, "oldest_seconds": oldest, "reasons": [reason] if reason else []}
     return {
         "host": "nas.lan", "time": 0, "relayhost": "[x]:465", "running": True, "port_25": {"::1": "x"}, "queue": queue,
-        "last_delivery": {"time": 5.0}, "losses": [], "not_handed_in": [], "unreached": "", "idle": [], **given
+        "last_delivery": {"time": 5.0}, "losses": [], "not_handed_in": [], "unreached": "", "idle": [], "ended": [],
+        **given,
     }  # fmt: skip
 
 
