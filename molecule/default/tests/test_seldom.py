@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from conftest import Mail, changed, run, said
+import testinfra
+from conftest import LAB, NAME, Change, Mail, changed, run, said
 from test_found import APT, bare  # noqa: F401 (a fixture)
 from testinfra.host import Host
 
@@ -63,3 +64,16 @@ def test_where_several_mailers_are_installed_programs_reach_postfix_and_later_th
     assert host.check_output("alternatives --display mta") == before
     assert host.service("other").is_running and host.service("other").is_enabled
     assert not host.service("postfix").is_enabled
+
+
+def test_a_sendmail_that_is_not_postfix_s_is_refused_with_the_remedy(usual: Change) -> None:
+    host = testinfra.get_host(f"podman://{LAB}-{NAME}")
+    # As guides to other mailers have it.
+    host.run_expect([0], "cd /usr/sbin; mv sendmail kept; ln -s /run/msmtp sendmail; cp /usr/bin/true /run/msmtp")
+    done = run(smarthost_parameters={"delay_warning_time": "4h"})
+    host.run_expect([0], "mv /usr/sbin/kept /usr/sbin/sendmail")
+    assert done.returncode != 0
+    assert "Nothing was changed: Postfix does not send mail with this configuration: what programs hand in" in said(
+        done
+    )
+    assert "/run/msmtp is not its own: install Postfix' package again" in said(done)
