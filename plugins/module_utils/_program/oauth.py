@@ -98,7 +98,11 @@ def finish(account: Mapping[str, Any]) -> str:
     """Keep the consent that was asked for once it is given; who gave it. Raises Pending until then."""
     with tokens.locked():
         code = tokens.kept(account).get("device_code", "")
-        answer = ask(account, "token_url", "access_token", grant_type=_DEVICE, device_code=code)
+        try:
+            answer = ask(account, "token_url", "access_token", grant_type=_DEVICE, device_code=code)
+        except Away as away:
+            # One question that is lost does not end the consent of a person who is about to give it.
+            raise Pending(5) from away
         _keep(account, answer, {})
     return person(answer)
 

@@ -174,6 +174,15 @@ def test_until_the_person_has_consented_there_is_nothing(account: Any, idp: stan
     assert oauth.access_token(account) == token
 
 
+def test_a_question_that_is_lost_does_not_end_a_consent(account: Any) -> None:
+    oauth.begin(account)
+    away = {**account, "oauth": {**account["oauth"], "token_url": "https://localhost:1/token"}}
+    tokens.keep(away, tokens.kept(account))
+    with pytest.raises(oauth.Pending):
+        oauth.finish(away)
+    assert oauth.finish(account) == USER
+
+
 def test_a_token_is_used_until_shortly_before_its_end(account: Any, idp: stand_in.Idp) -> None:
     first = oauth.access_token(account)
     assert oauth.access_token(account) == first and idp.asked == ["device_code"]
