@@ -67,7 +67,7 @@ JOBS = (
     Job("mac-long", "systems", "macbook", ("test_systems", "test_tokens"), "proof", long="only"),
     Job("trial-new", "default", "sid", ("test_trial", "test_rehearsal", "test_flow"), "proof", long="too"),
     Job("long-replies", "replies", group="proof", long="only"),
-    Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls"), "proof", long="too"),
+    Job("many-spokes", "default", "trixie", ("test_many_spokes", "test_firewalls", "test_seldom"), "proof", long="too"),
     Job("recipes", "default", "trixie", ("test_recipes_of_programs",), "proof", long="too"),
 )
 

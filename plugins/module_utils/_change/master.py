@@ -20,14 +20,14 @@ _OF_DELIVERY = {
     "smtp_tls_secure_cert_match", "smtp_tls_verify_cert_match", "smtp_tls_mandatory_protocols", "smtp_fallback_relay",
     "smtp_sasl_auth_enable", "smtp_sasl_password_maps", "smtp_sasl_mechanism_filter", "smtp_sasl_security_options",
     "smtp_sasl_tls_security_options", "smtp_sender_dependent_authentication", "smtp_generic_maps",
-    "smtp_header_checks",
+    "smtp_header_checks", "smtp_body_checks",
 }  # fmt: skip
 # And on these, by whom it leaves and who gets it.
 _OF_THE_QUEUE = {
     "virtual_alias_maps", "canonical_maps", "canonical_classes", "sender_canonical_maps", "sender_canonical_classes",
     "recipient_canonical_maps", "local_header_rewrite_clients", "relayhost", "default_transport", "relay_transport",
     "transport_maps", "sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps", "mydestination",
-    "myorigin", "defer_transports",
+    "myorigin", "defer_transports", "header_checks", "body_checks",
 }  # fmt: skip
 # The programs that each mail passes.
 _PROGRAMS = {
@@ -201,6 +201,8 @@ def _overrides(service: Service, values: Mapping[str, str]) -> Iterator[tuple[st
                 yield name, "so no alias holds for mail that is handed in there"
         elif service.program == "smtpd" and beyond and _lets_in(name, value):
             yield name, "so it lets others in than main.cf says"
+        elif re.search(r"\bdiscard\b", value, re.IGNORECASE):
+            yield name, "so mail vanishes there"
 
 
 def _lets_in(name: str, value: str) -> bool:

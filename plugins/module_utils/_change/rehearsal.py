@@ -104,7 +104,7 @@ def rehearse(trial: Trial) -> Rehearsed:
 def _compared(trial: Trial) -> Rehearsed:
     """What came of it, unless Postfix' own defaults have the same complaints."""
     found = _attempt(trial)
-    if found.complaints and not found.complaints[0].startswith(_UNKNOWN_USER):
+    if found.complaints and not found.complaints[0].startswith((_UNKNOWN_USER, NOT_OURS)):
         values = configuration.parse_main_cf(trial.main_cf)
         system = "".join(f"{name} = {values[name]}\n" for name in _SYSTEM if name in values)
         level = values.get("compatibility_level", "2")
@@ -151,6 +151,8 @@ _ASKED = (
     "queue_directory", "myorigin",
 )  # fmt: skip
 _UNKNOWN_USER = "mail_owner or setgid_group: "
+# What is said where the sendmail of this host is another mailer's.
+NOT_OURS = "what programs hand in by sendmail does not get to Postfix"
 
 
 class _Delivered(NamedTuple):
@@ -209,8 +211,9 @@ def _faults(folder: Folder, done: _Delivered, stuck: list[str]) -> list[str]:
     if faults:
         return faults
     if stuck:
-        silent = "a mail does not get out, and Postfix does not say why"
-        return warnings or ([done.answer] if done.answer else [folder.reason(one) or silent for one in stuck])
+        reasons = warnings or [done.answer or folder.reason(one) for one in stuck]
+        silent = NOT_OURS if done.lost == ["sendmail"] else "a mail does not get out, and Postfix does not say why"
+        return [why or silent for why in dict.fromkeys(reasons)]
     if done.answer:
         # A refusal with nothing in the log is a rule that was meant.
         return warnings if done.lines else [done.answer]

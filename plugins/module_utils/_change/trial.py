@@ -155,6 +155,9 @@ def _rehearse(host: Host, wanted: Wanted, accounts: Sequence[Mapping[str, Any]])
         # Of the SASL plugins on this host; all else comes from parameters.
         sasl = f"{known.cause} {known.remedy}" if known and known.key.startswith("sasl") else ""
         remedy = sasl or "Correct or take out what smarthost_parameters says there."
+        if said == rehearsal.NOT_OURS:
+            there = os.path.realpath(os.path.join(programs, "sendmail"))
+            remedy = f"{there} is not its own: install Postfix' package again, which brings that."
         raise Refused(f"Postfix does not send mail with this configuration: {said}. {remedy}")
     return rehearsed.obstacles
 

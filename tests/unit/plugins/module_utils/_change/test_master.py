@@ -8,6 +8,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import master
 MAIN_CF = """\
 inet_interfaces = loopback-only
 mynetworks = 127.0.0.0/8, [::ffff:127.0.0.0]/104, [::1]/128
+header_checks = regexp:/etc/postfix/smarthost/a/foreign_header
 relayhost = [h.test]:465
 smtp_tls_security_level = secure
 smtp_tls_wrappermode = yes
@@ -51,6 +52,11 @@ def test_a_distributions_own_services_are_no_fault(main_cf: str) -> None:
         (f"{SMTP} -o smtp_sasl_password_maps=hash:/a", "-PX smtp/unix/smtp_sasl_password_maps"),
         ("relay unix - - y - - smtp -o smtp_tls_wrappermode=no", "-PX relay/unix/smtp_tls_wrappermode"),
         ("smtp unix - n n - - pipe flags=F argv=/usr/bin/msmtp", "-F smtp/unix/command=smtp"),
+        (f"{SMTP} -o smtp_body_checks=static:IGNORE", "-PX smtp/unix/smtp_body_checks"),
+        ("cleanup unix n - y - 0 cleanup -o header_checks=", "-PX cleanup/unix/header_checks"),
+        ("cleanup unix n - y - 0 cleanup -o body_checks=static:DISCARD", "-PX cleanup/unix/body_checks"),
+        ("pickup unix n - y 60 1 pickup -o content_filter=discard:", "-PX pickup/unix/content_filter"),
+        (f"{SMTPD} -o smtpd_sender_restrictions=static:DISCARD", "-PX smtp/inet/smtpd_sender_restrictions"),
         ("rewrite unix - - y - - trivial-rewrite -o relayhost=[x]", "-PX rewrite/unix/relayhost"),
         ("cleanup unix n - y - 0 cleanup -o virtual_alias_maps=", "-PX cleanup/unix/virtual_alias_maps"),
         (f"{SMTPD} -o receive_override_options=no_address_mappings", "-PX smtp/inet/receive_override_options"),

@@ -104,3 +104,12 @@ def delivered(**what: object) -> rehearsal._Delivered:
 def test_a_mail_that_does_not_arrive_as_it_was_is_a_fault(tmp_path: Path, what: dict[str, object], words: str) -> None:
     folder = second_postfix.Folder(str(tmp_path), "/usr/sbin")
     assert rehearsal._faults(folder, delivered(**what), []) == words
+
+
+def test_a_mail_that_only_smtp_brings_to_postfix_tells_of_another_sendmail(tmp_path: Path) -> None:
+    folder = second_postfix.Folder(str(tmp_path), "/usr/sbin")
+    stuck = [rehearsal.RECIPIENT]
+    assert rehearsal._faults(folder, delivered(lost=["sendmail"]), stuck) == [rehearsal.NOT_OURS]
+    assert rehearsal._faults(folder, delivered(lost=["sendmail"], answer="smtpd says no"), stuck) == ["smtpd says no"]
+    [silent] = rehearsal._faults(folder, delivered(lost=["sendmail", "SMTP"]), [rehearsal.RECIPIENT, rehearsal.WHOLE])
+    assert "Postfix does not say why" in silent
