@@ -18,6 +18,19 @@ from workshop.lab.provider import ACCOUNT, OTHER_ACCOUNT, OTHER_PASSWORD, Provid
 BURST = 500
 
 
+# The default account's provider alone is away, without a word to the provider of both that would cut off mail.
+AWAY = """
+for file in /etc/hosts /var/spool/postfix/etc/hosts; do
+    [ ! -e $file ] || echo 127.0.0.9 smtp.fastmail.com >>$file
+done
+"""
+BACK = """
+for file in /etc/hosts /var/spool/postfix/etc/hosts; do
+    [ ! -e $file ] || { grep -v ^127.0.0.9 $file >/run/hosts; cat /run/hosts >$file; }
+done
+"""
+
+
 @pytest.fixture
 def mails(usual: Change, provider: Provider) -> Iterator[Counted]:
     """Mails to be counted, on a host that is as usual again after the test."""
@@ -27,7 +40,7 @@ def mails(usual: Change, provider: Provider) -> Iterator[Counted]:
     provider.set_owned([OTHER_ACCOUNT], OTHER_ACCOUNT)
     forget_the_log(host)
     yield Counted(host, name)
-    host.run_expect([0], "postsuper -d ALL; rm -f /var/lib/smarthost/second_way.json")
+    host.run_expect([0], f"{BACK} postsuper -d ALL; rm -f /var/lib/smarthost/second_way.json")
     provider.reset()
     assert "failed" not in usual.make()
     forget_the_log(host)
@@ -68,19 +81,6 @@ def test_a_burst_is_sent_at_the_pace_of_the_provider_with_few_logins(provider: P
     log = provider.log_since(marker)
     assert not re.search("rate limit exceeded|too many|reject", log)
     assert 1 <= logins(log) <= MOST_LOGINS
-
-
-# The default account's provider alone is away, without a word to the provider of both that would cut off mail.
-AWAY = """
-for file in /etc/hosts /var/spool/postfix/etc/hosts; do
-    [ ! -e $file ] || echo 127.0.0.9 smtp.fastmail.com >>$file
-done
-"""
-BACK = """
-for file in /etc/hosts /var/spool/postfix/etc/hosts; do
-    [ ! -e $file ] || { grep -v ^127.0.0.9 $file >/run/hosts; cat /run/hosts >$file; }
-done
-"""
 
 
 def test_through_an_outage_each_mail_leaves_once_by_the_one_way_or_the_other(

@@ -113,6 +113,16 @@ def test_a_name_is_shown_as_it_was_given_whatever_is_in_it() -> None:
         assert (str(make_header(decode_header(shown))), address) == (name, "a@b.test")
 
 
+@pytest.mark.parametrize(
+    ("name", "fits"), [("x" * 200, True), ("Ä" * 60, True), ("x" * 300, False), ("Ä" * 100, False)]
+)
+def test_a_name_that_postfix_would_leave_out_is_refused(name: str, fits: bool) -> None:
+    found = rendering.judge(from_name=name).faults
+    assert found == (
+        [] if fits else ["smarthost_from_name: is so long that Postfix leaves it out. Write a shorter one."]
+    )
+
+
 @pytest.mark.parametrize("given", [{}, {"accounts": []}, {"rewrite": "all"}, {"clients": ["172.17.0.0/16"]}])
 def test_a_host_with_one_account_has_nothing_of_others(given: dict[str, Any]) -> None:
     verdict = rendering.judge(**given)
