@@ -59,3 +59,25 @@ def test_the_whole_main_cf_is_understood(level: str, rewrite: str, map_type: str
     assert complaints(main_cf) == []
     # Google's servers show a client without SNI the right certificate only if it does not speak TLS 1.3.
     assert "tls_ssl_options = 0x20000000\n" in main_cf
+
+
+def test_several_accounts_and_a_second_way_are_understood() -> None:
+    accounts = [
+        {
+            "name": "family", "provider": "icloud", "username": "sasha@icloud.com", "password": "kqzd-wfrh-xjkm-mvzp",
+            "senders": ["@family.test", "backup"],
+        },
+        {"name": "office", "provider": "microsoft365", "username": "nas@bobs.org", "password": "correct horse 7"},
+    ]  # fmt: skip
+    verdict = rendering.judge(accounts=accounts, second_way={"account": "family"}, from_name="Büro")
+    assert not verdict.faults
+    main_cf = rendering.render(verdict.plan, __smarthost_version="3.2.2", __smarthost_keeps_connections=False)[
+        "main.cf"
+    ]
+    # What only our services of master.cf read is no parameter of Postfix's.
+    theirs = re.sub("(?m)^smarthost[_-].*\n", "", main_cf)
+    assert "sender_dependent_default_transport_maps" in theirs and complaints(theirs) == []
+    named = {f"smtp{name.partition('_smtp')[2]} = x" for name in re.findall(r"(?m)^(smarthost_\w+) =", main_cf)}
+    assert complaints("\n".join(sorted(named))) == []
+    for name in ("destination_concurrency_limit", "initial_destination_concurrency", "destination_rate_delay"):
+        assert f"\nsmarthost-office_{name} = " in main_cf and complaints(f"smtp_{name} = 1") == []

@@ -225,6 +225,16 @@ def test_to_a_wrong_certificate_goes_no_token(tokens: Provider, host: Host) -> N
     tokens.use_certificate("trusted")
 
 
+@long
+def test_a_proxy_that_was_taken_out_of_master_cf_is_told_and_put_back(tokens: Provider, host: Host) -> None:
+    host.run_expect([0], "postconf -MX 127.0.0.1:10587/inet && postfix reload")
+    mail = Mail(host)
+    mail.reason_it_waits()
+    assert "its master.cf lacks that line" in host.run_expect([1], "smarthost status").stdout
+    changed(run(**VARIABLES))
+    mail.arrived(tokens)
+
+
 def test_an_application_with_a_secret_needs_no_person(tokens: Provider, host: Host) -> None:
     changed(run(**{**VARIABLES, "smarthost_oauth_client_secret": SECRET}))
     assert Mail(host).arrived(tokens).login == TOKEN_ACCOUNT

@@ -177,8 +177,8 @@ def _follow_up(host: Host, wanted: Wanted, plan: Plan) -> None:
         # What a daemon that still went by the old configuration has queued meanwhile.
         waiting.requeue(host, plan.slot, plan.requeue)
         waiting.wake(host)
-    if plan.new_login:
-        # What the old login kept waiting need not wait any longer.
+    if plan.new_login or plan.missing:
+        # What the old login kept waiting need not wait any longer, nor what had no way.
         waiting.send(host)
     if plan.wrong:
         # The password from before must not stay on the disk.

@@ -690,6 +690,12 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'remedy': 'Wait: Postfix tries again by itself. If it comes back, send less at once.',
      'providers': ('outlook', 'microsoft365'),
      'says': ('Access denied, please try again later', 'Server busy. Please try again later from')},
+    {'key': 'oauth-proxy-ends',
+     'kind': 'configuration',
+     'cause': 'The program of this host that logs in with a token ended as soon as Postfix had started it.',
+     'remedy': 'Run the playbook again. If that does not help, journalctl -t postfix/spawn says why.',
+     'providers': ('outlook', 'microsoft365'),
+     'says_there': ('lost connection with 127.0.0.1[127.0.0.1] while receiving the initial server greeting',)},
     {'key': 'microsoft-basic-auth-disabled',
      'kind': 'policy',
      'cause': 'Microsoft takes no password here: a personal Outlook.com mailbox has none any more, and in Microsoft '

@@ -82,7 +82,10 @@ def owner() -> tuple[int, int] | None:
 def own_folder() -> bool:
     """Whether the folder is there; root makes it for the user, if there is one."""
     whose = owner()
-    if os.geteuid() == 0 and whose and not os.path.isdir(FOLDER):
+    if os.geteuid() == 0 and whose:
+        # Of a user who was taken away; another may have the number by now.
+        if os.path.isdir(FOLDER) and os.stat(FOLDER).st_uid != whose[0]:
+            files.remove(FOLDER)
         files.own_folder(FOLDER, 0o700, whose)
     return os.path.isdir(FOLDER)
 

@@ -153,6 +153,17 @@ def test_a_consent_is_kept_for_its_owner_alone_and_says_whose_it_is(account: Any
     ]
 
 
+def test_nothing_is_left_to_another_user_who_has_the_number_by_now(
+    account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(tokens.files, "own_folder", lambda path, _mode, _owner: os.makedirs(path, exist_ok=True))
+    monkeypatch.setattr(tokens, "owner", lambda: (os.getuid(), os.getgid()))
+    assert tokens.own_folder() and tokens.kept(account)
+    monkeypatch.setattr(tokens, "owner", lambda: (os.getuid() + 1, os.getgid()))
+    assert tokens.own_folder() and not tokens.kept(account)
+
+
 def test_until_the_person_has_consented_there_is_nothing(account: Any, idp: stand_in.Idp) -> None:
     idp.approves = False
     token = oauth.access_token(account)
