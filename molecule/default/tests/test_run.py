@@ -533,7 +533,7 @@ def test_a_host_configured_by_hand_is_taken_over_and_given_back(by_hand: tuple[H
 def test_a_host_that_had_no_postfix_has_none_again(fresh: tuple[Host, str], provider: Provider) -> None:
     host, inventory = fresh
     # As guides have it, for a mailer that is no daemon; and a script of one's own.
-    by_hand = "ls -l --time-style=+ /usr/sbin/sendmail /usr/bin/mailq; cat /usr/bin/mailq"
+    by_hand = "dpkg-query --show; ls -l --time-style=+ /usr/sbin/sendmail /usr/bin/mailq; cat /usr/bin/mailq"
     host.run_expect(
         [0], "ln -s /usr/bin/msmtp /usr/sbin/sendmail; echo 'echo none' >/usr/bin/mailq; chmod +x /usr/bin/mailq"
     )

@@ -46,6 +46,7 @@ class Packages:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.path = os.path.join(host.original, RECORD)
+        self._along: list[str] = []
 
     def record(self) -> dict[str, Any]:
         """What came and what went; empty where the role has installed nothing."""
@@ -60,6 +61,8 @@ class Packages:
             return []
         code, out, _err = self.host.command(*family["simulate"], *wanted.values())
         if code == 0:
+            # Not those that would be newer only, whose version stands before.
+            self._along = re.findall(r"^Inst (\S+) \(", out, re.MULTILINE)
             return re.findall(r"^Remv (\S+)", out, re.MULTILINE)
         # A host without package lists, in a dry run: only one package at a time can have this file.
         _code, out, _err = self.host.command(*family["owner"], os.path.realpath(SENDMAIL))
@@ -120,6 +123,7 @@ class Packages:
             "ca": wanted.get("ca", earlier.get("ca", "")),
             "removed": [*dict.fromkeys([*earlier.get("removed", []), *going])],
             "files": {**before, **earlier.get("files", {})},
+            "along": [*dict.fromkeys([*earlier.get("along", []), *self._along])],
             "programs": {**self._files(by_hand), **earlier.get("programs", {})},
         }
         for folder, mode in ((self.host.folder, 0o755), (self.host.original, 0o700)):
@@ -193,6 +197,10 @@ class Packages:
                 needing = re.findall(r"^ (\S+) depends on", out + err, re.MULTILINE)
                 why = f"{' and '.join(needing)} {'need' if len(needing) > 1 else 'needs'} it" if needing else ""
                 stay[name] = f"{name} stays installed: {why or _words(out, err).rstrip('.')}."
+        # What came along, the last one first; what another package needs by now stays.
+        for name in reversed(record.get("along", [])):
+            if name not in (*record["installed"], record["ca"]):
+                self.host.command(*record["remove"], name)
         if not self.host.path("postconf", required=False):
             for path in record["leaves"]:
                 files.remove(path)
