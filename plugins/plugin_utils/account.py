@@ -190,7 +190,8 @@ def read_password(verdict: Verdict, settings: Mapping[str, Any], provider: Mappi
         remedy += f" ({provider['password_steps']})"
     if provider.get("password_page"):
         remedy += f", {provider['password_page']}"
-    remedy += " and keep it in the vault."
+    # Another account has a name, and its entry says which variable of the vault has its password.
+    remedy += " and keep it in the vault" + ("." if "name" in settings else ", as smarthost_password.")
     value = settings.get("password")
     if value is not None and not isinstance(value, str):
         verdict.fault("password", "is not text: YAML made something else of it.", "Put it in quotes.")

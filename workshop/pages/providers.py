@@ -146,15 +146,16 @@ def readme(before: str) -> str:
         "Mailboxes": [],
         "Services": [],
         "Any other": [],
-        "One's own": [],
-        "Without a password alone": [],
+        "Your own": [],
+        "By OAuth alone": [],
     }
     for key, preset in provider_files.presets().items():
         link = f"[{key}](docs/providers.md#{key})"
         if "password_refused" in preset:
-            links["Without a password alone"].append(f"{link}: {preset['password_refused']}")
+            said = "takes no password; whether it takes [OAuth 2](docs/oauth.md) is not proved"
+            links["By OAuth alone"].append(f"{link} {said}")
         elif "kind" not in preset and "auth" in preset:
-            links["One's own"].append(f"{link}, another host that sends for this one, with `smarthost_host`")
+            links["Your own"].append(f"{link}, another host that sends for this one, with `smarthost_host`")
         elif "kind" not in preset:
             links["Any other"].append(f"{link}, with `smarthost_host`, `smarthost_port` and `smarthost_tls`")
         else:

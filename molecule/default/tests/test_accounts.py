@@ -371,7 +371,7 @@ def test_a_host_is_given_back_with_nothing_of_any_account_whatever_way_mail_take
 # --- docs/accounts.md -------------------------------------------------------------------------------
 
 PAGE = (PROJECT / "docs/accounts.md").read_text()
-VAULT = {"vault_password": PASSWORD, "vault_family_password": OTHER_PASSWORD}
+VAULT = {"vault_family_password": OTHER_PASSWORD}
 # Of each block, a sender as it waits, and the account that it leaves through.
 BLOCKS = {
     "family": ["alerts@sasha.test.localdomain", "sasha@icloud.com.localdomain"],

@@ -176,9 +176,9 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'cause': 'Fastmail refused the login: it takes only app passwords, and only together with the address that the '
               'account was opened with. A plan without app passwords (Basic) gets the same reply.',
      'remedy': 'Check in this order: smarthost_password is an app password, made under Settings → Privacy & Security → '
-               'Connected apps & API tokens → Manage app passwords and access; that app password gives access to mail '
-               '(SMTP); smarthost_username is the address that the account was opened with, not an alias; the plan is '
-               'Standard or higher.',
+               'Connected apps & API tokens → Manage app passwords and access, and still listed there; that app '
+               'password gives access to mail (SMTP); smarthost_username is the address that the account was opened '
+               'with, not an alias; the plan is Standard or higher.',
      'link': 'https://fastmail.help/hc/en-us/articles/1500000279921',
      'providers': ('fastmail',),
      'says': ('Incorrect username, password or access token',),
