@@ -22,6 +22,11 @@ FOLDER = "smarthost"
 UNFINISHED = "unfinished"
 SLOTS = ("a", "b")
 LOGINS = "sasl_passwd"
+# What an entry of smarthost_accounts says of its account: as texts, and at all.
+ACCOUNT_TEXTS = (
+    "provider", "region", "host", "port", "tls", "auth", "username", "from", "oauth_tenant", "oauth_client_id",
+)  # fmt: skip
+ACCOUNT_KEYS = ("name", "senders", *ACCOUNT_TEXTS, "password", "oauth_client_secret", "generic")
 # Whom `smarthost watch` tells; anyone who knows the addresses in it can write there.
 WATCH = "watch.json"
 # What accounts log in with by OAuth 2; it belongs to the user of the proxy.

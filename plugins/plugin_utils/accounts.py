@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.module_utils.configuration import ACCOUNT_KEYS as KEYS
+from ansible_collections.homelab.mail.plugins.module_utils.configuration import ACCOUNT_TEXTS as TEXTS
 from ansible_collections.homelab.mail.plugins.plugin_utils import senders
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import check_sender, read_account
 from ansible_collections.homelab.mail.plugins.plugin_utils.local import read_generic
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_provider
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import PREFIX, Verdict, check_controls, clean
 
-_TEXTS = ("provider", "region", "host", "port", "tls", "auth", "username", "from", "oauth_tenant", "oauth_client_id")
-KEYS = ("name", "senders", *_TEXTS, "password", "oauth_client_secret", "generic")
 # In Postfix, $name ends where neither a letter nor a digit nor _ follows; some file systems see no capital letters.
 _NAME = re.compile("[a-z][a-z0-9_]{0,29}")
 
@@ -81,12 +81,16 @@ def _read(
 ) -> dict[str, Any] | None:
     settings = {str(key): value for key, value in given.items()}
     for key, value in settings.items():
-        check_controls(verdict, key if key in KEYS else "name", value if key in KEYS else key)
+        check_controls(
+            verdict,
+            key if key in KEYS else "name",
+            value if key in KEYS else key,
+        )
     for key in [key for key in settings if key not in KEYS and clean(key)]:
         near = difflib.get_close_matches(key, KEYS, n=1)
         remedy = f"Write {near[0]}." if near else f"There are {', '.join(KEYS)}."
         verdict.fault("name", f"the account has a key {key!r}, which there is not.", remedy)
-    wrong = {key: "a text" for key in _TEXTS if isinstance(settings.get(key), (Mapping, list))}
+    wrong = {key: "a text" for key in TEXTS if isinstance(settings.get(key), (Mapping, list))}
     for key, kind, what in (("generic", Mapping, "a mapping (name: value)"), ("senders", list, "a list")):
         if not isinstance(settings.get(key), (kind, type(None))):
             wrong[key] = what

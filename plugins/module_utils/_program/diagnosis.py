@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._program import replies
 
 KINDS = (
@@ -57,6 +58,7 @@ class Entry(NamedTuple):
 
 
 TABLE = tuple(Entry(**reply) for reply in replies.REPLIES)
+_OF_ACCOUNT = re.compile(rf"\bsmarthost_({'|'.join(configuration.ACCOUNT_KEYS)})\b")
 
 
 # How much an entry's claim to a sentence counts, where two sentences ask for as much text.
@@ -163,9 +165,10 @@ def by_code(text: str) -> Entry | None:
     return None
 
 
-def meaning(text: str, provider: str | None = None) -> Entry | None:
-    """What a reply or a log line means, at least by its code."""
-    return explain(text, provider) or by_code(text)
+def meaning(text: str, provider: str | None = None, account: str = "") -> Entry | None:
+    """What a reply or a log line means, at least by its code; a further account has keys in place of variables."""
+    found = explain(text, provider) or by_code(text)
+    return found._replace(remedy=_OF_ACCOUNT.sub(r"the account's \1", found.remedy)) if found and account else found
 
 
 def explain(text: str, provider: str | None = None) -> Entry | None:

@@ -53,7 +53,7 @@ def explained(text: str, provider: Provider) -> dict[str, str]:
     account = ""
     if isinstance(provider, Mapping):
         account, provider = next(found for host, found in provider.items() if host in text)
-    known = diagnosis.meaning(text, provider)
+    known = diagnosis.meaning(text, provider, account)
     names = ("key", "kind", "cause", "remedy", "link", "code")
     found = {name: getattr(known, name) for name in names if known and getattr(known, name)}
     return {**found, "account": account} if account else found

@@ -302,5 +302,5 @@ def sentence(outcome: Outcome, account: Mapping[str, Any]) -> str:
         tried = host if account.get("recipient") else f"the login at {host}"
         what = f"{tried} could not be tried ({outcome.step}): {said}."
         default = "Mail waits in the queue until the provider can be reached."
-    meaning = diagnosis.meaning(said, account["provider"])
+    meaning = diagnosis.meaning(said, account["provider"], account.get("id", ""))
     return f"{what} {meaning.cause} {meaning.remedy}" if meaning else f"{what} {default}"

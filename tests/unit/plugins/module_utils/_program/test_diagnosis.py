@@ -349,3 +349,14 @@ def test_no_two_entries_have_the_same_claim(provider: str | None) -> None:
         standings = [diagnosis._standing(entry, everywhere, provider) for entry, everywhere in candidate.claims]
         highest = max(standings)
         assert highest == 0 or standings.count(highest) == 1, candidate.parts
+
+
+def test_a_further_account_is_told_its_own_keys_and_not_the_first_one_s_variables() -> None:
+    for preset, line, key in ALL_CASES:
+        entry, other = diagnosis.meaning(line, preset), diagnosis.meaning(line, preset, "family")
+        assert entry and other and (entry.key, other.key) == (key, key)
+        assert "smarthost_from" not in other.remedy and "smarthost_username" not in other.remedy
+        assert other.remedy == entry.remedy or "the account's " in other.remedy
+    assert "the account's from" in "".join(
+        found.remedy for preset, line, _key in ALL_CASES if (found := diagnosis.meaning(line, preset, "family"))
+    )
