@@ -54,7 +54,7 @@ def _checks() -> tuple[Check, ...]:
     limit = os.environ.get("LIMIT", "all")
     ignored = [f"--ignore={folder}" for folder in CONTROLLER]
     # What .github/workflows/macos.yml runs on a Mac.
-    mac = Check("molecule", "mac", ("pytest", "tests/mac"))
+    mac = Check("proof", "mac", ("pytest", "tests/mac"))
     # The oldest Python of a host, and the newest.
     pythons = Check("proof", "pythons", (sys.executable, "-m", "workshop.checks.pythons", "bullseye", "sid"))
     alerts = Check("proof", "prometheus", (sys.executable, "-m", "workshop.checks.prometheus", "trixie"))

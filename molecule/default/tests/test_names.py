@@ -32,7 +32,7 @@ def host() -> Host:
     return testinfra.get_host(f"podman://{LAB}-domain")
 
 
-@pytest.mark.parametrize("sender", ["casey@fastmail.com", OWN])
+@pytest.mark.parametrize("sender", [pytest.param("casey@fastmail.com", marks=long), OWN])
 def test_its_users_send_as_the_account_and_its_domains_mailboxes_get_their_mail(
     host: Host, provider: Provider, inventory: str, sender: str
 ) -> None:
