@@ -70,7 +70,7 @@ class Playbooks:
 
 def _serve(asks: socket.socket) -> None:
     """Fork for each request; the kernel takes in what has ended."""
-    import importlib  # noqa: PLC0415
+    import importlib  # noqa: PLC0415  # only the process that serves needs it
 
     for name in PRELOADED:
         importlib.import_module(f"ansible.{name}")
@@ -103,7 +103,7 @@ def _run(request: dict[str, object], answer: int, stdout: int, stderr: int) -> N
         # Ansible's own processes outlive it at times.
         os.set_inheritable(answer, False)
         os.chdir(str(request["cwd"]))
-        from ansible.cli.playbook import PlaybookCLI  # noqa: PLC0415
+        from ansible.cli.playbook import PlaybookCLI  # noqa: PLC0415  # not in pytest's own process
 
         sys.argv = ["ansible-playbook", *map(str, request["arguments"])]  # type: ignore[call-overload]
         PlaybookCLI.cli_executor(sys.argv)

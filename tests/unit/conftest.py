@@ -22,7 +22,7 @@ settings.load_profile("unit")
 def rendering() -> ModuleType:
     """What the controller does; a host's Python has no Jinja (python -m workshop.checks.pythons)."""
     pytest.importorskip("jinja2", reason="This is the controller's.")
-    from tests import rendering  # noqa: PLC0415
+    from tests import rendering  # noqa: PLC0415  # it needs Jinja
 
     return rendering
 

@@ -333,7 +333,7 @@ def test_while_the_provider_is_away_the_other_account_delivers_and_then_no_longe
 
 @pytest.fixture
 def found(tmp_path: Path) -> Iterator[tuple[Host, str]]:
-    """A host with a Postfix that somebody has configured, and the inventory that has it."""
+    """A host with a Postfix that was configured by hand, and the inventory that has it."""
     labs.up(LAB, {"found": images.INSTALLED})
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("all: {hosts: {found: {suite: trixie}}}")

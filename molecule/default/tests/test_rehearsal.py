@@ -28,7 +28,7 @@ BAD = {
     "sender_dependent_relayhost_maps = texthash:/nowhere": "/nowhere",
     "sender_dependent_default_transport_maps = hash:/nowhere": "/nowhere",
     "mail_owner = nobody-has-this-name": "nobody-has-this-name",
-    # All mail would vanish, or a part of it, and nobody would know.
+    # All mail would vanish, or a part of it, without a word.
     "header_checks = static:DISCARD": "discard: header",
     "body_checks = static:DISCARD": "discard: body handed in",
     "header_checks = static:HOLD": "hold: header",

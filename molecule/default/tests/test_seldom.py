@@ -10,9 +10,11 @@ from testinfra.host import Host
 from workshop.lab.provider import Provider
 
 
-def test_what_is_left_of_the_role_goes_although_a_person_has_removed_postfix(bare: tuple[Host, str]) -> None:  # noqa: F811
+def test_what_is_left_of_the_role_goes_although_a_person_has_removed_postfix(
+    bare: tuple[Host, str],  # noqa: F811  # pytest gives the imported fixture by this name
+) -> None:
     host, inventory = bare
-    # Whoever removes the package, the role's own goes with absent.
+    # However the package went, the role's own goes with absent.
     assert changed(run(inventory, limit="fresh"), "fresh") == 2
     host.run_expect([0], "apt-get -qq remove postfix")
     assert changed(run(inventory, limit="fresh", smarthost_state="absent"), "fresh") == 1
@@ -41,7 +43,7 @@ systemctl disable --now postfix; systemctl enable --now other
 
 
 def test_where_several_mailers_are_installed_programs_reach_postfix_and_later_the_other_again(
-    bare: tuple[Host, str],  # noqa: F811
+    bare: tuple[Host, str],  # noqa: F811  # as above
     provider: Provider,
 ) -> None:
     host, inventory = bare

@@ -30,7 +30,7 @@ Files = dict[str, Any]
 
 RECORD = "packages.json"
 SENDMAIL = "/usr/sbin/sendmail"
-# Postfix's package brings these, whoever has made what is there now.
+# Postfix's package brings these, however what is there now came there.
 PROGRAMS = (SENDMAIL, "/usr/lib/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases")
 # Postfix's package may write these, and the role's Postfix reads none of them.
 SHARED = ("/etc/aliases", "/etc/aliases.db", "/etc/mailname")

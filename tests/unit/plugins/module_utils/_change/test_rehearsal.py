@@ -97,7 +97,7 @@ def delivered(**what: object) -> rehearsal._Delivered:
             ["of a mail it says: discard: body x from local"],
         ),
         ({"lines": ["c/cleanup[7]: 4F: reject: header X: y"]}, ["of a mail it says: reject: header X: y"]),
-        # A rule that somebody meant: programs learn of it at once.
+        # A rule that was meant: programs learn of it at once.
         ({"lines": ["c/smtpd[7]: NOQUEUE: reject: RCPT from x: 554 no"], "lost": []}, []),
     ],
 )

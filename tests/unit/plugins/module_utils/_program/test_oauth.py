@@ -32,7 +32,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import (
 )
 
 trustme = pytest.importorskip("trustme", reason="A host's Python has none.")
-from workshop.lab import idp as stand_in  # noqa: E402
+from workshop.lab import idp as stand_in  # noqa: E402  # it needs trustme
 
 USER = "nas@casey.test"
 
