@@ -362,10 +362,12 @@ class Counted:
             time.sleep(0.3)
         assert any(re.search(reason, why) for why in waiting), Counter(waiting)
 
-    def arrive_once(self, provider: Provider, but_for: int = 0, told_to_leave: bool = True) -> None:
+    def arrive_once(
+        self, provider: Provider, but_for: int = 0, told_to_leave: bool = True, within: float = ARRIVAL_SECONDS
+    ) -> None:
         """Sees that the provider has each of them, once but for so many, and the host has none left."""
         wanted = Counter(f"{self.tag} {number}" for number in range(self.count))
-        deadline = time.monotonic() + ARRIVAL_SECONDS
+        deadline = time.monotonic() + within
         tried = 0.0
         while (waiting := self.queue()) or wanted - (arrived := self.arrived(provider)):
             assert time.monotonic() < deadline, (Counter(waiting), wanted - self.arrived(provider))

@@ -54,8 +54,9 @@ def test_a_hub_that_reboots_in_the_middle_loses_nothing_and_logs_in_a_few_times(
     before = len(provider.subjects())
     assert before < EACH * len(SPOKES)
     for mails in spokes:
-        # What was taken, but not answered before the hub went, is sent again.
-        mails.arrive_once(provider, but_for=5, told_to_leave=False)
+        # What was taken, but not answered before the hub went, is sent again. If a connection broke after the greeting,
+        # its mail may be to blame: it waits for Postfix's own next try.
+        mails.arrive_once(provider, but_for=5, told_to_leave=False, within=660)
     # The last connections are kept for a moment.
     time.sleep(4)
     assert logins(provider.log_since(marker)) <= MOST_LOGINS
