@@ -73,7 +73,6 @@ def address(host: str) -> str:
     return exec(f"{LAB}-{host}", "hostname", "-I").stdout.split()[0]
 
 
-@long
 def test_a_hub_and_its_spokes_are_one_run(provider: Provider, house: House, tmp_path: Path) -> None:
     # The hub does not know it yet.
     changed(run(smarthost_clients=["192.0.2.1"]))
@@ -130,7 +129,6 @@ def test_a_spoke_waits_for_its_hub_also_through_a_reboot(
     spokes["web"].run_expect([0], "smarthost status")
 
 
-@long
 def test_a_test_mail_is_followed_by_the_hub_into_the_inbox(
     host: Host, provider: Provider, spokes: dict[str, Host], house: House, mailbox: dict[str, Any], tmp_path: Path
 ) -> None:
