@@ -58,6 +58,6 @@ lock: setup ## Pin all Python packages anew, with their hashes
 
 clean: ## Remove the lab's containers and everything that was built
 	-@test ! -d .venv || for name in demo $(addprefix bench-,runs first mail footprint status fleet outage) molecule \
-	  $(addprefix molecule-,replies systems distributions mac run rest provider house accounts old-new trial long other-systems fleet oauth-old mac-long trial-new long-replies many-spokes recipes); do \
+	  $(addprefix molecule-,replies systems distributions mac run rest provider house accounts old-new trial long other-systems fleet oauth-old mac-long trial-new rehearsal long-replies many-spokes recipes); do \
 	  $(BIN)/python -m workshop.lab down --name $$name; done
 	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis
