@@ -105,6 +105,7 @@ def _run(request: dict[str, object], answer: int, stdout: int, stderr: int) -> N
         os.chdir(str(request["cwd"]))
         from ansible.cli.playbook import PlaybookCLI  # noqa: PLC0415  # not in pytest's own process
 
+        # What json has read is of any type.
         sys.argv = ["ansible-playbook", *map(str, request["arguments"])]  # type: ignore[call-overload]
         PlaybookCLI.cli_executor(sys.argv)
     except SystemExit as end:

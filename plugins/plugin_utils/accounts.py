@@ -81,11 +81,7 @@ def _read(
 ) -> dict[str, Any] | None:
     settings = {str(key): value for key, value in given.items()}
     for key, value in settings.items():
-        check_controls(
-            verdict,
-            key if key in KEYS else "name",
-            value if key in KEYS else key,
-        )
+        check_controls(verdict, key if key in KEYS else "name", value if key in KEYS else key)
     for key in [key for key in settings if key not in KEYS and clean(key)]:
         near = difflib.get_close_matches(key, KEYS, n=1)
         remedy = f"Write {near[0]}." if near else f"There are {', '.join(KEYS)}."
