@@ -39,11 +39,13 @@ _LINE_BREAKS = "\n\r\x85\u2028\u2029"
 
 @dataclass
 class Verdict:
-    """What `judge` found: faults forbid a run, warnings go with it, the plan is for the host."""
+    """What `judge` found: faults forbid a run, warnings go with it, the plan is for the host and can be shown."""
 
     faults: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
+    #: What of it has passwords: `logins`, `inbox` and `watch`.
+    secrets: dict[str, Any] = field(default_factory=dict)
 
     def fault(self, variable: str, what: str, remedy: str) -> None:
         """Note a fault: what is wrong with which variable, and what to do about it."""

@@ -259,7 +259,7 @@ OPTIONS: dict[str, Any] = {
     "ca_file": {"type": "path", "required": True},
     "helo": {"type": "str", "required": True},
     "username": {"type": "str", "required": True},
-    "password": {"type": "str", "required": True, "no_log": True},
+    "password": {"type": "str", "default": "", "no_log": True},
     "sender": {"type": "str", "required": True},
     "recipient": {"type": "str", "default": ""},
     "required": {"type": "bool", "default": False},
