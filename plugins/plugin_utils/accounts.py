@@ -115,8 +115,8 @@ def _check_sender(
     providers: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Whether mail of this sender, or of all of a domain, can leave through the account."""
-    name, at, domain = sender.partition("@")
-    if not (addresses.is_local_part(name) if name else domain) or (at and not addresses.is_host_name(domain)):
+    name, _at, domain = sender.partition("@")
+    if not addresses.is_sender(sender):
         verdict.fault("senders", f"{sender!r} is not an address.", "Write one, or @ and a domain.")
     elif domain in provider.get("domains", []) and not name:
         verdict.fault(
@@ -131,10 +131,10 @@ def _check_sender(
 def check_senders(verdict: Verdict, accounts: list[dict[str, Any]]) -> None:
     """A sender leaves through one account."""
     first, *others = accounts
-    taken = dict.fromkeys([*senders.keys(first), *senders.keys({"senders": senders.owned(first), "generic": {}})], "")
+    taken = {senders.key(sender): "" for sender in [*senders.given(first), *senders.owned(first)]}
     for account in others:
-        for pattern, sender in zip(senders.keys(account), [*account["senders"], *account["generic"]]):
-            owner = taken.setdefault(pattern, account["id"])
+        for sender in senders.given(account):
+            owner = taken.setdefault(senders.key(sender), account["id"])
             if owner != account["id"]:
                 verdict.fault(
                     f"accounts[{account['id']}].senders",

@@ -25,11 +25,7 @@ def read_generic(
         local, public = str(key), "" if value is None else str(value)
         if not clean(local) or not clean(public):
             continue
-        name, _at, domain = local.partition("@")
-        if not (
-            (addresses.is_local_part(name) or (not name and domain))
-            and ("@" not in local or addresses.is_host_name(domain))
-        ):
+        if not addresses.is_sender(local):
             verdict.fault(
                 "generic",
                 f"{local!r} is not an address of this host.",
@@ -89,7 +85,7 @@ def read_allowed(verdict: Verdict, settings: Mapping[str, Any], needed: Iterable
         verdict.fault("allowed_recipients", "is empty, so that no mail would leave.", "Name who may be written to.")
         return []
     for entry in entries:
-        if not (addresses.is_host_name(entry[1:]) if entry.startswith("@") else addresses.is_address(entry)):
+        if "@" not in entry or not addresses.is_sender(entry):
             verdict.fault("allowed_recipients", f"{entry!r} is not an address.", "Write one, or @ and a domain.")
     missing = [
         address for address in needed
@@ -162,13 +158,8 @@ def _check_target(
 
 
 def _is_circle(user: str, table: Mapping[str, list[str]]) -> bool:
-    seen: set[str] = set()
-    todo = list(table[user])
-    while todo:
-        name = todo.pop().lower()
-        if name == user:
-            return True
-        if name in table and name not in seen:
-            seen.add(name)
-            todo += table[name]
-    return False
+    reached, new = set[str](), {user}
+    while new:
+        new = {target.lower() for name in new & table.keys() for target in table[name]} - reached
+        reached |= new
+    return user in reached
