@@ -12,8 +12,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, oauth
 
@@ -25,8 +24,7 @@ REFUSED = "refused"
 UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How far the login came: the verdict, the step that ended it, and what was said there."""
 
     verdict: str

@@ -15,7 +15,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
@@ -26,8 +25,7 @@ TEXTFILE = "smarthost.prom"
 SECONDS = 10
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """What is told: a title, the text, and whether it is bad news."""
 
     title: str
