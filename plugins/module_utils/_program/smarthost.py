@@ -301,8 +301,7 @@ def _retry(_given: argparse.Namespace) -> int:
         reached = functools.cache(functools.partial(login.answers, account))
         said = [retry.look(account, manager, reached)] if account["host"] else []
         if way and account["host"] and not account["id"]:
-            memory = files.remembered(second_way.STATE)
-            said.append(second_way.look(way, memory, retry.waits(account), reached, time.time()))
+            said.append(second_way.look(way, retry.waits(account), reached))
         for sentence in filter(None, said):
             print(sentence)
     if not way:
