@@ -10,6 +10,9 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 
 PREFIX = "smarthost_"
+# What a person gave, a provider's file, an account of the plan; and all providers by their names.
+Values = Mapping[str, Any]
+Providers = Mapping[str, Values]
 
 
 # What guides and our own README write where the real value belongs: nothing but such words.
@@ -87,13 +90,13 @@ def clean(value: Any) -> bool:
     return not _CONTROL.search(str(value))
 
 
-def text(settings: Mapping[str, Any], name: str) -> str:
+def text(settings: Values, name: str) -> str:
     """A variable as text, empty where it is not set."""
     value = settings.get(name)
     return "" if value is None else str(value)
 
 
-def is_placeholder(text: str, provider: Mapping[str, Any]) -> bool:
+def is_placeholder(text: str, provider: Values) -> bool:
     """Whether a text consists of nothing but the words that guides write for a real value."""
     if re.fullmatch(r"<.*>|\[.*\]|\{.*\}", text) or _REPEATED.fullmatch(text):
         return True
@@ -106,7 +109,7 @@ def is_placeholder(text: str, provider: Mapping[str, Any]) -> bool:
     )
 
 
-def is_placeholder_address(text: str, provider: Mapping[str, Any]) -> bool:
+def is_placeholder_address(text: str, provider: Values) -> bool:
     """Whether an address is one that guides write for a real one."""
     local, _at, domain = text.rpartition("@")
     if addresses.is_example_domain(domain):
