@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
-from ansible_collections.homelab.mail.plugins.plugin_utils import rules, templates
+from ansible_collections.homelab.mail.plugins.plugin_utils import rules, templates, wanted
 
 from workshop.pages import provider_files
 
@@ -32,37 +32,28 @@ def judge(**given: Any) -> rules.Verdict:
     return rules.judge({**base, **chosen}, PROVIDERS)
 
 
-def variables(verdict: rules.Verdict, family: str = "Debian") -> dict[str, Any]:
-    """The variables of the role for a verdict on a host nas.lan of a family of systems."""
-    plan, system = verdict.plan, load(f"families/{family}.yml")
-    hostname = plan["hostname"] or "nas.lan"
-    domains = rules.public_domains(plan)
-    names = addresses.names(plan["hostname"], "nas.lan", "nas", "", domains)
-    root = f"root@{names.origin}"
-    ca_file = plan["ca_file"] or system["ca_file"]
-    logins = [
-        {"sender": root, "recipient": root, **login, "ca_file": ca_file, "helo": hostname}
-        for login in verdict.secrets["logins"]
-    ]
-    return {
-        **load("defaults/main.yml"),
-        "__smarthost_family": {**system, "ca_file": ca_file},
-        "__smarthost_plan": plan,
-        "__smarthost_account": plan["accounts"][0],
-        "__smarthost_logins": logins,
-        "__smarthost_login": logins[0],
-        "__smarthost_hostname": hostname,
-        "__smarthost_origin": names.origin,
-        "__smarthost_names": names.own,
-        "__smarthost_public_names": names.public,
-        "__smarthost_earlier_senders": [],
-        "__smarthost_mail_domains": sorted(domains),
-        "__smarthost_version": "3.7.11",
-        "__smarthost_keeps_connections": True,
-        "__smarthost_service_manager": "systemd",
+def found(verdict: rules.Verdict, family: str = "Debian") -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the preflight and the look at a host nas.lan of a family of systems leave behind."""
+    system, domains = load(f"families/{family}.yml"), rules.public_domains(verdict.plan)
+    names = addresses.names(verdict.plan["hostname"], "nas.lan", "nas", "", domains)
+    info = {
+        "of_family": {**system, "ca_file": verdict.plan["ca_file"] or system["ca_file"]},
+        "hostname": verdict.plan["hostname"] or "nas.lan",
+        "origin": names.origin,
+        "names": names.own,
+        "public_names": names.public,
+        "earlier_senders": [],
+        "service_manager": "systemd",
+        "missing": {},
+        "version": "3.7.11",
+        "release": "12",
+        "seen": {},
     }
+    preflight = {"plan": verdict.plan, "secrets": verdict.secrets, "public_domains": sorted(domains), "key": "k"}
+    return preflight, info
 
 
 def render(verdict: rules.Verdict, family: str = "Debian", **given: Any) -> dict[str, str]:
     """The role's own templates for the plan of a verdict on a family of systems, as Ansible renders them."""
-    return templates.render(templates.TEMPLATES, {**variables(verdict, family), **given}.__getitem__)
+    known = wanted.variables(*found(verdict, family), "3.7.11")
+    return templates.render(templates.TEMPLATES, {**known, **given})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.plugin_utils import readable
+from ansible_collections.homelab.mail.plugins.plugin_utils import readable, wanted
 
 TOLD_SECONDS = 60
 
@@ -14,7 +14,8 @@ class ActionModule(readable.Action):
     """See plugins/modules/smarthost_consent.py for what it takes and returns."""
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        host, found = task_vars["inventory_hostname"], self._ask(task_vars, self._task.args["logins"], begin=True)
+        logins = wanted.logins(task_vars["__smarthost_preflight"], task_vars["__smarthost_info"])
+        host, found = task_vars["inventory_hostname"], self._ask(task_vars, logins, begin=True)
         waits, who = {one["id"]: one for one in found.get("asked", [])}, {}
         for one in waits.values():
             self._display.display(
@@ -25,8 +26,7 @@ class ActionModule(readable.Action):
         pause = max((one["interval"] for one in waits.values()), default=1)
         while waits and not found.get("failed") and time.monotonic() < end:
             time.sleep(pause)
-            logins = [login for login in self._task.args["logins"] if login["id"] in waits]
-            found = self._ask(task_vars, logins, begin=False)
+            found = self._ask(task_vars, [login for login in logins if login["id"] in waits], begin=False)
             pause += found.get("slower", 0)
             for name, person in found.get("who", {}).items():
                 who[name] = person

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.plugin_utils import readable
+from ansible_collections.homelab.mail.plugins.plugin_utils import readable, wanted
 
 
 class ActionModule(readable.Action):
     """See plugins/modules/smarthost_info.py for what it takes and returns, and smarthost_check.py with C(report)."""
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        arguments = dict(self._task.args)
+        arguments, name = dict(self._task.args), "smarthost_info"
+        preflight: dict[str, Any] = task_vars["__smarthost_preflight"] if arguments.pop("from_plan", False) else {}
+        if preflight:
+            arguments.update(wanted.look(preflight))
         if arguments.pop("report", False):
             name = "smarthost_check"
-        else:
-            name = "smarthost_info"
-            arguments.pop("login", None)
-        module = f"homelab.mail.{name}"
-        result: dict[str, Any] = self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars)
+            arguments["login"] = bool(preflight) and preflight["plan"]["verify_login"] != "no"
+        result: dict[str, Any] = self._execute_module(
+            module_name=f"homelab.mail.{name}", module_args=arguments, task_vars=task_vars
+        )
+        if preflight and "family" in result:
+            result["of_family"] = arguments["families"][result["family"]]
+            result["prepared"] = preflight["plan"]["state"] != "absent" and wanted.is_prepared(preflight, result)
         return result

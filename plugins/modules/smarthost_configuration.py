@@ -126,21 +126,17 @@ options:
         by C(postfix start), with a warning that nothing starts it again after a reboot.
     type: str
     default: systemd
-  templates:
-    description:
-      - Templates of the role that are rendered on the controller, by the variables of the task. Of V(main.cf) comes
-        O(main_cf), of V(sasl_passwd) O(sasl_passwd), of each other a table of its name.
-    type: list
-    elements: str
-  seen:
+  from_plan:
     description:
       - >-
-        What M(homelab.mail.smarthost_info) saw of the host a moment ago. Where that is just what the other options say,
-        the host is not called again. For O(state=present).
-    type: dict
-  key:
-    description: What RV(homelab.mail.smarthost_info#module:seen) was sealed with. Needed with O(seen).
-    type: str
+        Take all of them from what the role made of its variables and saw of the host a moment ago. Where the host has
+        just that, it is not called again.
+    type: bool
+    default: false
+  report:
+    description: With O(from_plan), neither install nor try anything.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -242,11 +238,9 @@ def main() -> None:
             "watch_minutes": {"type": "int", "default": 0},
             "service_manager": {"type": "str", "default": "systemd"},
             # Of the action plugin of this name, and not sent here.
-            "templates": {"type": "list", "elements": "str"},
-            "seen": {"type": "dict"},
-            "key": {"type": "str", "no_log": True},
+            "from_plan": {"type": "bool", "default": False},
+            "report": {"type": "bool", "default": False},
         },
-        required_if=[("state", "present", ("main_cf", "sasl_passwd", "ca_file"))],
         supports_check_mode=True,
     )
     # What others may read is given its mode; the folders around it must not depend on root's habits.

@@ -14,10 +14,10 @@ description:
 author: [The homelab.mail authors]
 options:
   logins:
-    description: The accounts. The keys are those of M(homelab.mail.smarthost_login).
+    description: Those of the role, with the keys of M(homelab.mail.smarthost_login). Of the action plugin.
     type: list
     elements: dict
-    required: true
+    default: []
   begin:
     description: Only ask for the codes; V(false) asks once whether they were entered. Of the action plugin.
     type: bool
@@ -27,7 +27,6 @@ options:
 EXAMPLES = r"""
 - name: Wait for the consent
   homelab.mail.smarthost_consent:
-    logins: "{{ __smarthost_logins }}"
 """
 
 RETURN = r"""
@@ -57,7 +56,7 @@ def main() -> None:
     """Answer the module's call."""
     module = AnsibleModule(
         argument_spec={
-            "logins": {"type": "list", "elements": "dict", "required": True, "options": login.OPTIONS},
+            "logins": {"type": "list", "elements": "dict", "default": [], "options": login.OPTIONS},
             "begin": {"type": "bool", "default": True},
         }
     )

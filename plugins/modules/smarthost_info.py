@@ -12,6 +12,15 @@ description:
     What the files of the host say is not sent but sealed: a hash that only who has O(key) can compare with anything.
     So the controller can tell whether the host is as it should be, and needs no second call where it is.
 extends_documentation_fragment: [homelab.mail.smarthost, homelab.mail.smarthost.look]
+options:
+  from_plan:
+    description: Take from what the role made of its variables what is not given here.
+    type: bool
+    default: false
+  report:
+    description: Also ask how the mail of the host does, as M(homelab.mail.smarthost_check).
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -96,6 +105,14 @@ seen:
       the family, if it is there), C(against) (what in master.cf breaks a promise, a list).
   returned: always
   type: dict
+of_family:
+  description: What O(families) says of RV(family).
+  returned: O(from_plan=true)
+  type: dict
+prepared:
+  description: Whether all is there that the configuration needs.
+  returned: O(from_plan=true)
+  type: bool
 advice:
   description: What does not stop mail yet, such as a clock that is off.
   returned: always

@@ -17,7 +17,11 @@ options:
       - The accounts. Each key is the one of the role, C(sender) is the From, C(helo) the name of the host.
     type: list
     elements: dict
-    required: true
+    default: []
+  from_plan:
+    description: Try the logins of the role, by what it has found and made of its variables, in place of O(logins).
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -52,7 +56,11 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import login
 def main() -> None:
     """Answer the module's call."""
     module = AnsibleModule(
-        argument_spec={"logins": {"type": "list", "elements": "dict", "required": True, "options": login.OPTIONS}},
+        argument_spec={
+            "logins": {"type": "list", "elements": "dict", "default": [], "options": login.OPTIONS},
+            # Of the action plugin of this name, and not sent here.
+            "from_plan": {"type": "bool", "default": False},
+        },
         supports_check_mode=True,
     )
     verdict, refused = login.ACCEPTED, []

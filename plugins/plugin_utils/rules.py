@@ -108,6 +108,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     # Beside an address that it rewrites, Postfix keeps no more than 247 characters.
     if len(verdict.plan["from_name"]) > 240:
         verdict.fault("from_name", "is so long that Postfix leaves it out.", "Write a shorter one.")
+    verdict.plan["take_over"] = bool(settings.get("take_over"))
     verdict.plan["verify_login"] = _verify_login(verdict, settings)
     verdict.plan["aliases"] = read_aliases(verdict, settings, provider, account["from"])
     check_mailbox(verdict, settings, account, providers)

@@ -8,17 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 import yaml
 from ansible.module_utils import distro
 from ansible_collections.homelab.mail.plugins.module_utils._change import surroundings
 from ansible_collections.homelab.mail.plugins.module_utils._program import managers
+from ansible_collections.homelab.mail.plugins.plugin_utils import wanted
 
 from tests import rendering
 
 SYSTEMS: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "systems.yml").read_text())
-MAIN = rendering.load("vars/main.yml")
 FAMILIES = {path.stem: rendering.load(f"families/{path.name}") for path in (rendering.ROLE / "families").glob("*.yml")}
 # A row of README's table: whether the key is in every file, and the type of its value.
 KEYS = {
@@ -55,11 +54,8 @@ def parameters(main_cf: str) -> dict[str, str]:
 
 
 def version_to_come(family: dict[str, Any], release: str) -> str:
-    """What vars/main.yml makes of a release, as Ansible would evaluate it."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
-    return environment.from_string(MAIN["__smarthost_version_to_come"]).render(
-        __smarthost_family=family, __smarthost_release=release.split(".")
-    )
+    """The Postfix that a release will get."""
+    return wanted.version({"of_family": family, "release": release, "version": ""}, {})
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

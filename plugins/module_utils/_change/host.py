@@ -5,6 +5,7 @@ Reads only. Runs on the managed host; what changes it goes by this.
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import json
 import os
@@ -219,7 +220,17 @@ class Host:
 
     def started(self) -> bool:
         """Whether it runs at all, however it was started."""
-        return self.installed and self.command("postfix", "status")[0] == 0
+        if not self.installed:
+            return False
+        # master keeps this locked, by which `postfix status` goes, too; that takes 50 ms.
+        try:
+            with open(os.path.join(self.queue(self.read(self.main_cf)), MASTER), "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def master(self, main_cf: str | None = None) -> str:
         """Process number of the master daemon; empty where none has written it down, or it has ended."""

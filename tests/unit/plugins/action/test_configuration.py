@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible_collections.homelab.mail.plugins.action import smarthost_configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import plan
+from ansible_collections.homelab.mail.plugins.plugin_utils import wanted
 
 from tests import rendering
 
@@ -22,18 +23,14 @@ FAMILY = {
 
 
 def test_a_password_travels_once_and_reaches_the_trial_of_its_login() -> None:
-    variables = rendering.variables(rendering.judge(accounts=[FAMILY]))
-    logins = variables["__smarthost_logins"]
-    assert [login["password"] for login in logins] == PASSWORDS
+    preflight, info = rendering.found(rendering.judge(accounts=[FAMILY]))
+    assert [login["password"] for login in wanted.logins(preflight, info)] == PASSWORDS
     sent: dict[str, Any] = {}
-    arguments = {"templates": ["main.cf", "sasl_passwd", "generic", "relay"], "tables": {}, "logins": logins}
     action = SimpleNamespace(
-        _task=SimpleNamespace(args=arguments),
-        _templar=SimpleNamespace(template=lambda value: value),
+        _task=SimpleNamespace(args={"from_plan": True}),
         _execute_module=lambda module_args, task_vars: sent.update(module_args) or {"changed": True},
     )
-    smarthost_configuration.ActionModule.work(action, variables)
+    known = {"__smarthost_preflight": preflight, "__smarthost_info": info}
+    smarthost_configuration.ActionModule.work(action, known)
     assert [json.dumps(sent).count(password) for password in PASSWORDS] == [1, 1]
-    options = {option: sent.get(option, ()) for option in plan.Wanted.__dataclass_fields__}
-    options["watch"] = ""
-    assert [login["password"] for login in plan.wanted(options).logins] == PASSWORDS
+    assert [login["password"] for login in plan.wanted(sent).logins] == PASSWORDS

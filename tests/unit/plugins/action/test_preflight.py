@@ -15,7 +15,9 @@ import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.homelab.mail.plugins.action import smarthost_preflight
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.plugin_utils import rules
 
+from tests import rendering
 from tests.loaded import Playbooks
 from workshop.pages import provider_files
 
@@ -31,26 +33,14 @@ GOOD = {
     "smarthost_username": "bob@fastmail.com",
     "smarthost_password": PASSWORD,
 }
-# In place of what the role asks of the host.
-FACTS = {
-    "ansible_python_interpreter": '"{{ ansible_playbook_python }}"',
-    "__smarthost_family": '"{{ __smarthost_preflight.families.Debian }}"',
-    "__smarthost_version": "3.7.11",
-    "__smarthost_keeps_connections": "true",
-    "__smarthost_service_manager": "systemd",
-    "__smarthost_hostname": "nas.lan",
-    "__smarthost_origin": "nas.lan",
-    "__smarthost_names": "[nas.lan, nas, localhost]",
-    "__smarthost_public_names": "[]",
-    "__smarthost_earlier_senders": "[]",
-}
+# For the tasks beside it.
+FACTS = {"ansible_python_interpreter": '"{{ ansible_playbook_python }}"'}
 PLAY = f"""\
 - hosts: localhost
   connection: local
   gather_facts: false
   vars_files:
     - {ROLE}/defaults/main.yml
-    - {ROLE}/vars/main.yml
     - variables.yml
   tasks:
     - homelab.mail.smarthost_preflight:
@@ -333,16 +323,18 @@ def test_a_variable_set_to_null_is_refused_or_has_its_default(
     controller: Controller, variable: str, parameter: str, value: str | None
 ) -> None:
     """`smtp_tls_security_level = None` is TLS switched off, and `None:` is no type of table."""
-    show = f"""\
+    show = """\
     - copy:
-        content: "{{{{ lookup('template', '{ROLE}/templates/main.cf.j2') }}}}"
-        dest: "{{{{ playbook_dir }}}}/main.cf"
+        content: "{{ __smarthost_preflight | to_json }}"
+        dest: "{{ playbook_dir }}/seen"
     """
     done = controller.play({**GOOD, variable: "null"}, then=show)
     if done.returncode != 0:
         assert list(faults(done)) == [variable]
         return
-    main_cf = configuration.parse_main_cf((controller.folder / "main.cf").read_text())
+    seen = json.loads((controller.folder / "seen").read_text())
+    verdict = rules.Verdict(plan=seen["plan"], secrets=seen["secrets"])
+    main_cf = configuration.parse_main_cf(rendering.render(verdict)["main.cf"])
     assert main_cf.get(parameter) == value
 
 
