@@ -18,6 +18,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
     alternatives,
     daemon,
     errors,
+    hiding,
     installation,
     waiting,
 )
@@ -225,7 +226,7 @@ def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
     actions, diff = [], []
     if found:
         actions.append("gave back the configuration from before")
-        before, after = (configuration.hide_logins(text) for text in (host.read(host.main_cf), original.main_cf()))
+        before, after = (hiding.hide_logins(text) for text in (host.read(host.main_cf), original.main_cf()))
         diff = [{"before_header": host.main_cf, "after_header": host.main_cf, "before": before, "after": after}]
     elif os.path.lexists(host.folder) or host.jobs_left():
         # Of a run that was killed before main.cf named its tables, or after they had served: with a password.

@@ -16,6 +16,7 @@ from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import (
     aliases,
     clients,
+    hiding,
     installation,
     mailserver,
     master,
@@ -279,13 +280,13 @@ def _diff(want: Wanted, seen: Seen, in_place: str, old: str | None) -> list[dict
     """What a person sees of the change: texts, then modes. That the folder a becomes b is not shown."""
     shown = []
     if seen.wrong and seen.main_cf != in_place:
-        shown.append(_texts(f"{seen.directory}/main.cf", *map(configuration.hide_logins, (seen.main_cf, in_place))))
+        shown.append(_texts(f"{seen.directory}/main.cf", *map(hiding.hide_logins, (seen.main_cf, in_place))))
     for name, text in want.texts.items():
         before = seen.texts.get(name, "")
         if before != text and name != configuration.SECOND_WAY:
             pair = (before, text)
             if name.startswith(configuration.LOGINS):
-                pair = configuration.hide_passwords(before, text)
+                pair = hiding.hide_passwords(before, text)
             elif name in (configuration.WATCH, configuration.OAUTH):
                 what = "addresses" if name == configuration.WATCH else "settings"
                 pair = (f"({what} that are not shown)\n" if before else "", f"(other {what} that are not shown)\n")
