@@ -32,17 +32,25 @@ def judge(**given: Any) -> rules.Verdict:
     return rules.judge({**base, **chosen}, PROVIDERS)
 
 
-def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[str, str]:
-    """Render the role's own templates for a plan on a family of systems, as Ansible would: file -> text."""
-    system = load(f"families/{family}.yml")
+def variables(verdict: rules.Verdict, family: str = "Debian") -> dict[str, Any]:
+    """The variables of the role for a verdict on a host nas.lan of a family of systems."""
+    plan, system = verdict.plan, load(f"families/{family}.yml")
     hostname = plan["hostname"] or "nas.lan"
     domains = rules.public_domains(plan)
     names = addresses.names(plan["hostname"], "nas.lan", "nas", "", domains)
-    variables = {
+    root = f"root@{names.origin}"
+    ca_file = plan["ca_file"] or system["ca_file"]
+    logins = [
+        {"sender": root, "recipient": root, **login, "ca_file": ca_file, "helo": hostname}
+        for login in verdict.secrets["logins"]
+    ]
+    return {
         **load("defaults/main.yml"),
-        "__smarthost_family": {**system, "ca_file": plan["ca_file"] or system["ca_file"]},
+        "__smarthost_family": {**system, "ca_file": ca_file},
         "__smarthost_plan": plan,
         "__smarthost_account": plan["accounts"][0],
+        "__smarthost_logins": logins,
+        "__smarthost_login": logins[0],
         "__smarthost_hostname": hostname,
         "__smarthost_origin": names.origin,
         "__smarthost_names": names.own,
@@ -52,6 +60,9 @@ def render(plan: dict[str, Any], family: str = "Debian", **given: Any) -> dict[s
         "__smarthost_version": "3.7.11",
         "__smarthost_keeps_connections": True,
         "__smarthost_service_manager": "systemd",
-        **given,
     }
-    return templates.render(templates.TEMPLATES, variables.__getitem__)
+
+
+def render(verdict: rules.Verdict, family: str = "Debian", **given: Any) -> dict[str, str]:
+    """The role's own templates for the plan of a verdict on a family of systems, as Ansible renders them."""
+    return templates.render(templates.TEMPLATES, {**variables(verdict, family), **given}.__getitem__)

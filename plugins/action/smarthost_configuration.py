@@ -21,6 +21,10 @@ class ActionModule(readable.Action):
             arguments["passwords"] = {name: texts.pop(name) for name in further}
             # All without secrets.
             arguments["tables"] = {**texts, **arguments["tables"]}
+            # The password is in its table, and travels once.
+            arguments["logins"] = [
+                {key: value for key, value in login.items() if key != "password"} for login in arguments["logins"]
+            ]
         seen, key = arguments.pop("seen", None), arguments.pop("key", "")
         if (
             seen

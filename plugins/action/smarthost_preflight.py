@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from pathlib import Path
@@ -65,10 +66,12 @@ class ActionModule(readable.Action):
         for warning in [*verdict.warnings, *self._open_secrets(PREFIX.rstrip("_"), settings)]:
             # Not in the result: old versions hide all of that together with the plan.
             self._display.warning(warning)
-        # The plan holds the password: it goes into a registered variable and onto no screen.
+        self._display.v(f"What the variables come to:\n{json.dumps(verdict.plan, indent=2, default=str)}")
+        # What holds a password goes into a registered variable and onto no screen.
         return {
             "changed": False,
             "plan": verdict.plan,
+            "secrets": verdict.secrets,
             "public_domains": sorted(rules.public_domains(verdict.plan)),
             # What the host will be compared by; no other place needs to know it.
             "key": secrets.token_hex(),

@@ -47,7 +47,9 @@ class ActionModule(readable.Action):
         for host, answer in found.items():
             if answer.get("status") == "sent":
                 # Taken from where the preflight left it: an argument of a task can be shown.
-                box = hostvars[host]["__smarthost_preflight"]["plan"].get("inbox", {"said": "It is not known where."})
+                box = hostvars[host]["__smarthost_preflight"]["secrets"].get(
+                    "inbox", {"said": "It is not known where."}
+                )
                 boxes.setdefault(tuple(box.items()), []).append(answer)
 
         def look(box: tuple[Any, ...]) -> None:

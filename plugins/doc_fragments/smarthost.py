@@ -78,7 +78,7 @@ options:
       ca_file: {type: path, required: true, description: CA bundle on the host.}
       helo: {type: str, required: true, description: Name to greet with.}
       username: {type: str, required: true, description: "The login, empty where there is no login."}
-      password: {type: str, required: true, description: The password.}
+      password: {type: str, default: "", description: The password.}
       sender: {type: str, required: true, description: Address to announce as the sender.}
       recipient: {type: str, default: "", description: "Address to announce as a recipient, where there is no login."}
       required: {type: bool, default: false, description: Fail also where the provider cannot be reached.}

@@ -11,14 +11,7 @@ from typing import NamedTuple
 _ATOM = r"[A-Za-z0-9!#%&'*+/=?^_~-]+"
 _LOCAL_PART = rf"(?!#){_ATOM}(?:\.{_ATOM})*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST = rf"{_LABEL}(?:\.{_LABEL})*"
-# The last label of a name has a letter; otherwise it would be an address in numbers.
-_NAME = rf"(?=.{{1,253}}\Z)(?!.*(?:\A|\.)[0-9]+\Z){_HOST}"
-
-LOCAL_PART = re.compile(_LOCAL_PART)
-HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_HOST}")
-FULL_NAME = re.compile(_NAME)
-ADDRESS = re.compile(rf"{_LOCAL_PART}@(?=.{{1,253}}\Z){_HOST}")
+_HOST = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
 
 # Of the web: user and password, which may be left out, and the server.
 WEB_ADDRESS = re.compile(
@@ -38,22 +31,33 @@ _EXAMPLE_ENDS = ("example.com", "example.net", "example.org", "example")
 
 def is_address(text: str) -> bool:
     """Whether text is one mail address with a domain."""
-    return ADDRESS.fullmatch(text) is not None
+    return re.fullmatch(f"{_LOCAL_PART}@{_HOST}", text) is not None
 
 
 def is_local_part(text: str) -> bool:
     """Whether text can stand before the @ of an address, as the name of a local user does."""
-    return LOCAL_PART.fullmatch(text) is not None
+    return re.fullmatch(_LOCAL_PART, text) is not None
+
+
+def is_sender(text: str) -> bool:
+    """Whether text is a user, an address, or @ and a domain.
+
+    >>> [is_sender(text) for text in ("nut", "nut@nas.lan", "@nas.lan", "@", "nut@", "a b")]
+    [True, True, True, False, False, False]
+    """
+    name, at, domain = text.partition("@")
+    return (not name or is_local_part(name)) and (is_host_name(domain) if at else bool(name))
 
 
 def is_host_name(text: str) -> bool:
     """Whether text is a DNS name, or an IPv4 address in its usual spelling."""
-    return HOST_NAME.fullmatch(text) is not None
+    return re.fullmatch(_HOST, text) is not None
 
 
 def is_full_name(text: str) -> bool:
     """Whether text is a host name with a domain, and no address in numbers."""
-    return "." in text and FULL_NAME.fullmatch(text) is not None
+    # Its last label has a letter, or it would be such an address.
+    return "." in text and is_host_name(text) and not text.rpartition(".")[2].isdecimal()
 
 
 def domain_of(address: str) -> str:

@@ -163,6 +163,15 @@ def parse_table(text: str) -> dict[str, str]:
     return table
 
 
+def password(text: str) -> str:
+    """The password of a table as the role writes one for an account.
+
+    >>> password("# c\\n[h]:465 me:a:b\\n")
+    'a:b'
+    """
+    return next((login.partition(":")[2] for login in parse_table(text).values()), "")
+
+
 def compiled_text(text: str) -> str:
     """What a table says, whatever the order of its lines: the compiled one has none.
 

@@ -98,7 +98,8 @@ options:
   logins:
     description:
       - The logins that the configuration stands for, each tried before anything is changed where it changes.
-      - The keys are those of M(homelab.mail.smarthost_login). None is tried that is not here.
+      - The keys are those of M(homelab.mail.smarthost_login); the password is not among them, but in O(sasl_passwd) or
+        O(passwords) alone. None is tried that is not here.
     type: list
     elements: dict
     default: []
@@ -188,6 +189,8 @@ def put_in_place(here: host.Host) -> dict[str, Any]:
     if not here.module.check_mode:
         rehearsal.sweep()
     wanted = plan.wanted(here.module.params)
+    # Ansible hides what it knows as a secret, but no part of one.
+    here.module.no_log_values.update(login["password"] for login in wanted.logins if login["password"])
     planned = plan.make(wanted, plan.look(here, wanted))
     if planned.elsewhere:
         here.module.warn(planned.elsewhere)

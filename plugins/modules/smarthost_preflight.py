@@ -18,11 +18,17 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description:
-    - What the variables amount to. Never shown, because it holds the password.
+    - What the variables amount to, without a password. C(-v) shows it.
     - >-
-      C(accounts) (list of C(host), C(port), C(tls), C(username), C(password), C(from)), C(aliases) (user -> list of
+      C(accounts) (list of C(host), C(port), C(tls), C(username), C(from)), C(aliases) (user -> list of
       addresses, with C(root)), C(generic), C(parameters), C(hostname), C(size_limit) (bytes or null), C(concurrency)
       (connections or null), C(messages_per_connection) (mails or null).
+  returned: where nothing is wrong
+  type: dict
+secrets:
+  description: >-
+    C(logins) (what each account is tried with), C(inbox) (where a test mail is looked for) and C(watch) (whom an outage
+    is told). They hold passwords and are never shown.
   returned: where nothing is wrong
   type: dict
 public_domains:

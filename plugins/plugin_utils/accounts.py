@@ -14,15 +14,20 @@ from ansible_collections.homelab.mail.plugins.plugin_utils import senders
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import check_sender, read_account
 from ansible_collections.homelab.mail.plugins.plugin_utils.local import read_generic
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_provider
-from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import PREFIX, Verdict, check_controls, clean
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import (
+    PREFIX,
+    Providers,
+    Values,
+    Verdict,
+    check_controls,
+    clean,
+)
 
 # In Postfix, $name ends where neither a letter nor a digit nor _ follows; some file systems see no capital letters.
 _NAME = re.compile("[a-z][a-z0-9_]{0,29}")
 
 
-def read_accounts(
-    verdict: Verdict, settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def read_accounts(verdict: Verdict, settings: Values, providers: Providers) -> list[dict[str, Any]]:
     """Those of the variables, as the plan has them; what is wrong with one names it."""
     accounts: list[dict[str, Any]] = []
     entries = settings.get("accounts") or []
@@ -51,7 +56,7 @@ def read_accounts(
     return accounts
 
 
-def read_second_way(verdict: Verdict, settings: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+def read_second_way(verdict: Verdict, settings: Values, plan: Values) -> dict[str, Any]:
     """The account that delivers while the default one's provider is away, and after how many minutes; mostly none."""
     given = settings.get("second_way") or {}
     name, minutes = given.get("account"), str(given.get("after_minutes", 15))
@@ -76,9 +81,7 @@ def read_second_way(verdict: Verdict, settings: Mapping[str, Any], plan: Mapping
     return {"account": name, "minutes": int(minutes)} if given else {}
 
 
-def _read(
-    verdict: Verdict, given: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any] | None:
+def _read(verdict: Verdict, given: Values, providers: Providers) -> dict[str, Any] | None:
     settings = {str(key): value for key, value in given.items()}
     for key, value in settings.items():
         check_controls(verdict, key if key in KEYS else "name", value if key in KEYS else key)
@@ -107,16 +110,10 @@ def _read(
     return account
 
 
-def _check_sender(
-    verdict: Verdict,
-    sender: str,
-    account: Mapping[str, Any],
-    provider: Mapping[str, Any],
-    providers: Mapping[str, Mapping[str, Any]],
-) -> None:
+def _check_sender(verdict: Verdict, sender: str, account: Values, provider: Values, providers: Providers) -> None:
     """Whether mail of this sender, or of all of a domain, can leave through the account."""
-    name, at, domain = sender.partition("@")
-    if not (addresses.is_local_part(name) if name else domain) or (at and not addresses.is_host_name(domain)):
+    name, _at, domain = sender.partition("@")
+    if not addresses.is_sender(sender):
         verdict.fault("senders", f"{sender!r} is not an address.", "Write one, or @ and a domain.")
     elif domain in provider.get("domains", []) and not name:
         verdict.fault(
@@ -131,10 +128,10 @@ def _check_sender(
 def check_senders(verdict: Verdict, accounts: list[dict[str, Any]]) -> None:
     """A sender leaves through one account."""
     first, *others = accounts
-    taken = dict.fromkeys([*senders.keys(first), *senders.keys({"senders": senders.owned(first), "generic": {}})], "")
+    taken = {senders.key(sender): "" for sender in [*senders.given(first), *senders.owned(first)]}
     for account in others:
-        for pattern, sender in zip(senders.keys(account), [*account["senders"], *account["generic"]]):
-            owner = taken.setdefault(pattern, account["id"])
+        for sender in senders.given(account):
+            owner = taken.setdefault(senders.key(sender), account["id"])
             if owner != account["id"]:
                 verdict.fault(
                     f"accounts[{account['id']}].senders",

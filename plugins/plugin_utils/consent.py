@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
-from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean, text
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Providers, Values, Verdict, clean, text
 
 GUIDE = "docs/oauth.md says where to make one."
 # What all providers that are known here give out.
 _ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def read_oauth(
-    verdict: Verdict,
-    settings: Mapping[str, Any],
-    provider: Mapping[str, Any],
-    providers: Mapping[str, Mapping[str, Any]],
-) -> dict[str, str]:
+def read_oauth(verdict: Verdict, settings: Values, provider: Values, providers: Providers) -> dict[str, str]:
     """The application of the variables, and where it is known; nothing where the provider has no such login."""
     name, known = provider["name"], provider.get("oauth")
     if not known:

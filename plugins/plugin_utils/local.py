@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.plugin_utils.account import check_sender, other_provider
 from ansible_collections.homelab.mail.plugins.plugin_utils.senders import escaped
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import is_host_of
-from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean, is_placeholder_address
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import (
+    Providers,
+    Values,
+    Verdict,
+    clean,
+    is_placeholder_address,
+)
 
 
 def read_generic(
-    verdict: Verdict,
-    settings: Mapping[str, Any],
-    provider: Mapping[str, Any],
-    providers: Mapping[str, Mapping[str, Any]],
-    username: str,
+    verdict: Verdict, settings: Values, provider: Values, providers: Providers, username: str
 ) -> dict[str, str]:
     """Local address -> public address; keys in lower case, as Postfix looks them up."""
     table: dict[str, str] = {}
@@ -25,11 +26,7 @@ def read_generic(
         local, public = str(key), "" if value is None else str(value)
         if not clean(local) or not clean(public):
             continue
-        name, _at, domain = local.partition("@")
-        if not (
-            (addresses.is_local_part(name) or (not name and domain))
-            and ("@" not in local or addresses.is_host_name(domain))
-        ):
+        if not addresses.is_sender(local):
             verdict.fault(
                 "generic",
                 f"{local!r} is not an address of this host.",
@@ -41,14 +38,12 @@ def read_generic(
     return table
 
 
-def _check_twice(verdict: Verdict, variable: str, key: str, table: Mapping[str, Any]) -> None:
+def _check_twice(verdict: Verdict, variable: str, key: str, table: Collection[str]) -> None:
     if key.lower() in table:
         verdict.fault(variable, f"{key!r} is there twice: Postfix sees no capital letters.", "Keep one of them.")
 
 
-def read_aliases(
-    verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], default_target: str
-) -> dict[str, list[str]]:
+def read_aliases(verdict: Verdict, settings: Values, provider: Values, default_target: str) -> dict[str, list[str]]:
     """Local user -> addresses, with an entry for root, from which everybody else's is taken."""
     table: dict[str, list[str]] = {}
     for key, value in (settings.get("aliases") or {}).items():
@@ -79,7 +74,7 @@ def read_aliases(
     return table
 
 
-def read_allowed(verdict: Verdict, settings: Mapping[str, Any], needed: Iterable[str]) -> list[str]:
+def read_allowed(verdict: Verdict, settings: Values, needed: Iterable[str]) -> list[str]:
     """Patterns of the addresses that may be written to; none where all may. `needed` must be among them."""
     given = settings.get("allowed_recipients")
     if given is None:
@@ -89,7 +84,7 @@ def read_allowed(verdict: Verdict, settings: Mapping[str, Any], needed: Iterable
         verdict.fault("allowed_recipients", "is empty, so that no mail would leave.", "Name who may be written to.")
         return []
     for entry in entries:
-        if not (addresses.is_host_name(entry[1:]) if entry.startswith("@") else addresses.is_address(entry)):
+        if "@" not in entry or not addresses.is_sender(entry):
             verdict.fault("allowed_recipients", f"{entry!r} is not an address.", "Write one, or @ and a domain.")
     missing = [
         address for address in needed
@@ -106,12 +101,7 @@ def read_allowed(verdict: Verdict, settings: Mapping[str, Any], needed: Iterable
     return [(".*" if entry.startswith("@") else "") + escaped(entry) for entry in entries]
 
 
-def check_mailbox(
-    verdict: Verdict,
-    settings: Mapping[str, Any],
-    account: Mapping[str, Any],
-    providers: Mapping[str, Mapping[str, Any]],
-) -> None:
+def check_mailbox(verdict: Verdict, settings: Values, account: Values, providers: Providers) -> None:
     """Mail to a From that only sends reaches no person, so root's mail needs an address that has a mailbox."""
     if "root" in {str(user).lower() for user in settings.get("aliases") or {}}:
         return
@@ -132,9 +122,7 @@ def check_mailbox(
             return
 
 
-def _check_target(
-    verdict: Verdict, user: str, target: str, table: Mapping[str, list[str]], provider: Mapping[str, Any]
-) -> None:
+def _check_target(verdict: Verdict, user: str, target: str, table: Mapping[str, list[str]], provider: Values) -> None:
     if target.lower() in table or target.lower() == "root":
         return
     if target[:1] in "|/:":
@@ -162,13 +150,8 @@ def _check_target(
 
 
 def _is_circle(user: str, table: Mapping[str, list[str]]) -> bool:
-    seen: set[str] = set()
-    todo = list(table[user])
-    while todo:
-        name = todo.pop().lower()
-        if name == user:
-            return True
-        if name in table and name not in seen:
-            seen.add(name)
-            todo += table[name]
-    return False
+    reached, new = set[str](), {user}
+    while new:
+        new = {target.lower() for name in new & table.keys() for target in table[name]} - reached
+        reached |= new
+    return user in reached

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
-from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Values, Verdict, clean
 
 # What can lie behind a router or inside a VPN. Not ipaddress' own word for it, which calls 0.0.0.0/0 private.
 _PRIVATE = tuple(
@@ -52,7 +50,7 @@ def is_public(text: str) -> bool:
     return first != last and not inside
 
 
-def read_clients(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, list[str]]:
+def read_clients(verdict: Verdict, settings: Values) -> dict[str, list[str]]:
     """The networks that may send through this host, as mynetworks spells them, and those of them that are one machine.
 
     >>> read_clients(Verdict(), {"clients": ["192.168.1.0/24", "fd00::5"]})

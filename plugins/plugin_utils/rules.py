@@ -92,13 +92,14 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["state"] = text(settings, "state") or "present"
     if verdict.plan["state"] == "absent":
         verdict.plan["accounts"] = []
+        verdict.secrets["watch"] = {}
         return verdict
     for name in settings.keys() - {"accounts"}:
         check_controls(verdict, name, settings[name])
 
     provider, account = _default_account(verdict, settings, providers)
     accounts = verdict.plan["accounts"] = [account, *read_accounts(verdict, settings, providers)]
-    verdict.plan["inbox"] = read_inbox(verdict, settings, provider, account)
+    verdict.secrets["inbox"] = read_inbox(verdict, settings, provider, account)
     # The largest of them: a server that takes less says so itself.
     verdict.plan["size_limit"] = max((one.get("size_limit") or 0 for one in accounts), default=0)
     for name in ("rewrite", "map_type", "ca_file"):
@@ -135,8 +136,12 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.plan["hostname"] = _hostname(verdict, settings)
     verdict.plan["maps"] = senders.maps(accounts, verdict.plan["aliases"])
     verdict.plan["second_way"] = read_second_way(verdict, settings, verdict.plan)
-    verdict.plan["watch"] = _watch(verdict, settings)
-    _for_host(verdict.plan)
+    verdict.secrets["watch"] = _watch(verdict, settings)
+    verdict.secrets["logins"] = _logins(verdict.plan)
+    for one in accounts:
+        one["oauth"] = bool(one.get("oauth"))
+        one.pop("password", None)
+    _for_host(verdict.plan, verdict.secrets["logins"])
     _check_ca_file(verdict, settings)
     if account["tls_security_level"] == "encrypt":
         given = "token" if account.get("oauth") else "password" if account["username"] else "mail"
@@ -165,11 +170,11 @@ def _default_account(
     return provider, {"id": "", "service": "smtp", "from": "", "username": "", "tls": "", "login": "", "senders": []}
 
 
-def _for_host(plan: dict[str, Any]) -> None:
-    """What each login is tried with, and what the program on the host cannot read out of main.cf."""
-    aliases, (first, *others) = plan["aliases"], plan["accounts"]
+def _logins(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each login is tried with."""
+    aliases = plan["aliases"]
     targets = [target for target in chain(aliases.get("root", []), *aliases.values()) if "@" in target]
-    plan["logins"] = [
+    return [
         {
             **{name: account.get(name) for name in ("id", "provider", "host", "port", "tls", "username", "password")},
             "tls_security_level": account["tls_security_level"],
@@ -181,6 +186,11 @@ def _for_host(plan: dict[str, Any]) -> None:
         }
         for account in plan["accounts"]
     ]
+
+
+def _for_host(plan: dict[str, Any], logins: list[dict[str, Any]]) -> None:
+    """What the program on the host cannot read out of main.cf."""
+    aliases, (first, *others) = plan["aliases"], plan["accounts"]
     # Who can never be a mistyped recipient: mail of theirs that comes back is a fault.
     recipients = {*addresses_of(plan), *chain(*aliases.values())}
     plan["settings"] = {
@@ -196,7 +206,7 @@ def _for_host(plan: dict[str, Any]) -> None:
                 **{name: account[name] for name in ("id", "provider", "name")},
                 **{name: login.get(name, "") for name in ("sender", "recipient")},
             }
-            for account, login in zip(others, plan["logins"][1:])
+            for account, login in zip(others, logins[1:])
         ]
 
 

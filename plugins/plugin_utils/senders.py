@@ -67,7 +67,7 @@ def private_form(address: str) -> str:
     return address if addresses.is_private_domain(addresses.domain_of(address)) else address + SUFFIX
 
 
-def _key(local: str) -> str:
+def key(local: str) -> str:
     """The pattern of a key of smarthost_generic: a whole address, a user of any private domain, or a domain."""
     if "@" not in local:
         return f"^{escaped(local)}@"
@@ -88,9 +88,9 @@ def is_public(sender: str) -> bool:
     return "@" in sender and private_form(sender) != sender
 
 
-def keys(account: Mapping[str, Any]) -> list[str]:
-    """The patterns of the senders that a person gave to an account."""
-    return [_key(sender) for sender in [*account["senders"], *account["generic"]]]
+def given(account: Mapping[str, Any]) -> list[str]:
+    """The senders that a person gave to an account."""
+    return [*account["senders"], *account["generic"]]
 
 
 def owned(account: Mapping[str, Any]) -> list[str]:
@@ -101,11 +101,11 @@ def owned(account: Mapping[str, Any]) -> list[str]:
 
 def generic(account: Mapping[str, Any]) -> list[list[str]]:
     """The lines of the table by which an account delivers: private sender, address of the account."""
-    lines = [(_precedence(local), _key(local), address) for local, address in account["generic"].items()]
+    lines = [(_precedence(local), key(local), address) for local, address in account["generic"].items()]
     # What already bears an address of the account keeps it.
-    lines += [(0, _key(address), address) for address in filter(is_public, owned(account))]
+    lines += [(0, key(address), address) for address in filter(is_public, owned(account))]
     domains = [sender for sender in account["senders"] if sender.startswith("@") and is_public(sender)]
-    lines += [(2, f"^(.*){_key(domain)}", "${1}" + domain) for domain in domains]
+    lines += [(2, f"^(.*){key(domain)}", "${1}" + domain) for domain in domains]
     return [[pattern, address] for _order, pattern, address in sorted(lines, key=lambda line: line[0])]
 
 
@@ -114,10 +114,9 @@ def relay(accounts: Iterable[Mapping[str, Any]]) -> list[list[str]]:
     lines = []
     for account in accounts:
         way = f"{account['service']}:{account['nexthop']}" if account["id"] else ""
-        given = [*account["senders"], *account["generic"]]
-        lines += [(_precedence(sender), False, _key(sender), way) for sender in given]
+        lines += [(_precedence(sender), False, key(sender), way) for sender in given(account)]
         # What several accounts own without a word belongs to the first.
-        lines += [(0, True, _key(address), way) for address in owned(account)]
+        lines += [(0, True, key(address), way) for address in owned(account)]
     return [[pattern, way] for *_order, pattern, way in sorted(lines, key=lambda line: line[:2])]
 
 
@@ -128,8 +127,9 @@ def maps(accounts: list[dict[str, Any]], aliases: Mapping[str, Iterable[str]]) -
     # A domain inside the network that mail goes to, or comes from, is one that the relay knows.
     used = [*own, *(target for targets in aliases.values() for target in targets)]
     passing = {addresses.domain_of(address) for address in used} - {""}
-    given = [sender for account in accounts for sender in [*account["generic"], *account["senders"]]]
-    converted = list(filter(is_public, given))
+    converted = [
+        sender for account in accounts for sender in [*account["generic"], *account["senders"]] if is_public(sender)
+    ]
     return {
         "private": private_domain(),
         "passing": [escaped(domain) for domain in sorted(passing) if addresses.is_private_domain(domain)],

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
-from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean, text
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Providers, Values, Verdict, clean, text
 
 # The last one only without a login.
 TLS_MODES = ("implicit", "starttls", "none")
 
 
-def read_provider(
-    verdict: Verdict, settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]
-) -> Mapping[str, Any] | None:
+def read_provider(verdict: Verdict, settings: Values, providers: Providers) -> Values | None:
     """The preset that is named; None where there is none of that name."""
     name = text(settings, "provider")
     if not name:
@@ -38,9 +36,7 @@ def read_provider(
     return providers[name]
 
 
-def read_inbox(
-    verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], account: Mapping[str, Any]
-) -> dict[str, Any]:
+def read_inbox(verdict: Verdict, settings: Values, provider: Values, account: Values) -> dict[str, Any]:
     """Where the controller looks for a test mail, or in `said` why not; a login goes to its own provider alone."""
     given, username, password = (text(settings, f"inbox_{name}") for name in ("host", "username", "password"))
     own = str(provider.get("inbox_host", "")).format(rest=re.sub("^(smtp|mail)", "", account.get("host", "")))
@@ -67,7 +63,7 @@ def read_inbox(
     }
 
 
-def read_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any]) -> str:
+def read_host(verdict: Verdict, settings: Values, provider: Values) -> str:
     """The host of the account: given, of its region, or of the preset."""
     host = text(settings, "host").lower()
     region_host = _region_host(verdict, settings, provider, needed=not host)
@@ -91,11 +87,11 @@ def read_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[s
     return host
 
 
-def _has_regions(provider: Mapping[str, Any]) -> bool:
+def _has_regions(provider: Values) -> bool:
     return "regions" in provider or "region_host" in provider
 
 
-def _region_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], needed: bool) -> str:
+def _region_host(verdict: Verdict, settings: Values, provider: Values, needed: bool) -> str:
     name = provider["name"]
     region = text(settings, "region")
     if not _has_regions(provider):
@@ -122,7 +118,7 @@ def _region_host(verdict: Verdict, settings: Mapping[str, Any], provider: Mappin
     return ""
 
 
-def read_port(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any], host: str) -> tuple[int, str]:
+def read_port(verdict: Verdict, settings: Values, provider: Values, host: str) -> tuple[int, str]:
     """The port and its TLS mode; what was not given comes from the preset."""
     name = provider["name"]
     port = int(settings.get("port") or 0)
@@ -165,7 +161,7 @@ def read_port(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[s
     return port, tls or mode or ""
 
 
-def _ports_of(provider: Mapping[str, Any], host: str) -> tuple[Mapping[int, str], str | None]:
+def _ports_of(provider: Values, host: str) -> tuple[Mapping[int, str], str | None]:
     """The ports of a host with their TLS modes, and the mode of all its other ports.
 
     None: it has no others. Empty: they are not known, because the host is not of the preset; then the
@@ -191,7 +187,7 @@ def _fits(template: str, host: str) -> bool:
     return re.fullmatch(re.escape(template).replace(re.escape("{region}"), "[a-z0-9-]+"), host) is not None
 
 
-def is_host_of(provider: Mapping[str, Any], host: str) -> bool:
+def is_host_of(provider: Values, host: str) -> bool:
     """Whether a host is one of the provider's."""
     own = {provider.get("host"), *provider.get("regions", {}).values(), *provider.get("alternate_hosts", {})}
     return host in own or ("region_host" in provider and _fits(provider["region_host"], host))

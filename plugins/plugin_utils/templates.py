@@ -34,7 +34,7 @@ def render(names: Iterable[str], value: Callable[[str], Any]) -> dict[str, str]:
     """Name -> text of these templates; `value` is asked once for each variable that any of them has."""
     variables = {name: value(name) for name in VARIABLES}
     found = {name: TEMPLATES[name].render(variables) for name in names}
-    for account in variables["__smarthost_plan"]["accounts"][1:]:
-        own = {**variables, "__smarthost_account": account}
+    for account, login in list(zip(variables["__smarthost_plan"]["accounts"], variables["__smarthost_logins"]))[1:]:
+        own = {**variables, "__smarthost_account": account, "__smarthost_login": login}
         found.update({f"{name}-{account['id']}": TEMPLATES[name].render(own) for name in OF_ACCOUNT})
     return found

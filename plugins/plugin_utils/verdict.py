@@ -10,6 +10,9 @@ from typing import Any
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 
 PREFIX = "smarthost_"
+# What a person gave, a provider's file, an account of the plan; and all providers by their names.
+Values = Mapping[str, Any]
+Providers = Mapping[str, Values]
 
 
 # What guides and our own README write where the real value belongs: nothing but such words.
@@ -39,11 +42,13 @@ _LINE_BREAKS = "\n\r\x85\u2028\u2029"
 
 @dataclass
 class Verdict:
-    """What `judge` found: faults forbid a run, warnings go with it, the plan is for the host."""
+    """What `judge` found: faults forbid a run, warnings go with it, the plan is for the host and can be shown."""
 
     faults: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
+    #: What of it has passwords: `logins`, `inbox` and `watch`.
+    secrets: dict[str, Any] = field(default_factory=dict)
 
     def fault(self, variable: str, what: str, remedy: str) -> None:
         """Note a fault: what is wrong with which variable, and what to do about it."""
@@ -85,13 +90,13 @@ def clean(value: Any) -> bool:
     return not _CONTROL.search(str(value))
 
 
-def text(settings: Mapping[str, Any], name: str) -> str:
+def text(settings: Values, name: str) -> str:
     """A variable as text, empty where it is not set."""
     value = settings.get(name)
     return "" if value is None else str(value)
 
 
-def is_placeholder(text: str, provider: Mapping[str, Any]) -> bool:
+def is_placeholder(text: str, provider: Values) -> bool:
     """Whether a text consists of nothing but the words that guides write for a real value."""
     if re.fullmatch(r"<.*>|\[.*\]|\{.*\}", text) or _REPEATED.fullmatch(text):
         return True
@@ -104,7 +109,7 @@ def is_placeholder(text: str, provider: Mapping[str, Any]) -> bool:
     )
 
 
-def is_placeholder_address(text: str, provider: Mapping[str, Any]) -> bool:
+def is_placeholder_address(text: str, provider: Values) -> bool:
     """Whether an address is one that guides write for a real one."""
     local, _at, domain = text.rpartition("@")
     if addresses.is_example_domain(domain):

@@ -52,9 +52,7 @@ def test_what_is_newer_than_3_2_2_is_found(line: str, complaint: str) -> None:
 def test_the_whole_main_cf_is_understood(level: str, rewrite: str, map_type: str) -> None:
     verdict = rendering.judge(tls_security_level=level, rewrite=rewrite, map_type=map_type)
     assert not verdict.faults
-    main_cf = rendering.render(verdict.plan, __smarthost_version="3.2.2", __smarthost_keeps_connections=False)[
-        "main.cf"
-    ]
+    main_cf = rendering.render(verdict, __smarthost_version="3.2.2", __smarthost_keeps_connections=False)["main.cf"]
     assert "compatibility_level = 2\n" in main_cf
     assert complaints(main_cf) == []
     # Google's servers show a client without SNI the right certificate only if it does not speak TLS 1.3.
@@ -71,9 +69,7 @@ def test_several_accounts_and_a_second_way_are_understood() -> None:
     ]  # fmt: skip
     verdict = rendering.judge(accounts=accounts, second_way={"account": "family"}, from_name="Büro")
     assert not verdict.faults
-    main_cf = rendering.render(verdict.plan, __smarthost_version="3.2.2", __smarthost_keeps_connections=False)[
-        "main.cf"
-    ]
+    main_cf = rendering.render(verdict, __smarthost_version="3.2.2", __smarthost_keeps_connections=False)["main.cf"]
     # What only our services of master.cf read is no parameter of Postfix's.
     theirs = re.sub("(?m)^smarthost[_-].*\n", "", main_cf)
     assert "sender_dependent_default_transport_maps" in theirs and complaints(theirs) == []

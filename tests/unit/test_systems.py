@@ -79,14 +79,14 @@ def test_a_dry_run_tells_what_a_supported_system_will_get(
     family = FAMILIES[SYSTEMS[name]["family"]]
     version = version_to_come(family, system(name).release)
     assert version == SYSTEMS[name]["postfix"]
-    plan = judge().plan
-    values = parameters(render(plan, family=SYSTEMS[name]["family"], __smarthost_version=version)["main.cf"])
+    verdict = judge()
+    values = parameters(render(verdict, family=SYSTEMS[name]["family"], __smarthost_version=version)["main.cf"])
     number = [int(part) for part in version.split(".")]
     level = next(level for level, since in LEVELS.items() if number >= since)
     assert values["compatibility_level"] == level
     assert values["smtp_tls_CAfile"] == family["ca_file"]
     # Nothing but what the oldest Postfix knows, with which the lab tries it, and what the system itself needs.
-    oldest = parameters(render(plan, __smarthost_version="3.5")["main.cf"])
+    oldest = parameters(render(verdict, __smarthost_version="3.5")["main.cf"])
     base = family.get("base_parameters", {})
     assert {name: values[name] for name in values.keys() - oldest.keys()} == base
 

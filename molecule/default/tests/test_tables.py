@@ -53,19 +53,18 @@ def looked_up(container: str, text: str, keys: list[str], kind: str = "texthash"
 def test_postfix_finds_each_login_just_as_it_was_given(name: str, logins: list[tuple[str, str]]) -> None:
     # A good one among them, so that there is always a table.
     good = ("bob@fastmail.com", "k3j5h6g7f8d9s0a1")
-    plan = rendering.judge(username=good[0], password=good[1]).plan
-    accounts: list[dict[str, Any]] = list(plan["accounts"])
+    accounts: list[dict[str, Any]] = rendering.judge(username=good[0], password=good[1]).secrets["logins"]
     for number, (username, password) in enumerate(logins):
         server = {"host": f"relay{number}.bobs.org", "port": 465, "tls": "implicit", "from_": "bob@bobs.org"}
         verdict = rendering.judge(provider="custom", username=username, password=password, **server)
         if not verdict.faults:
-            accounts += verdict.plan["accounts"]
+            accounts += verdict.secrets["logins"]
     expected = {f"[{a['host']}]:{a['port']}": f"{a['username']}:{a['password']}" for a in accounts}
     # What was accepted was not bent on the way.
     assert set(expected.values()) <= {f"{username}:{password}" for username, password in [good, *logins]}
     keys = ["[smtp.fastmail.com]:465", *(f"[relay{number}.bobs.org]:465" for number in range(len(logins)))]
     template = templates.TEMPLATES["sasl_passwd"]
-    text = "".join(template.render(__smarthost_account=account) for account in accounts)
+    text = "".join(template.render(__smarthost_login=account) for account in accounts)
     assert looked_up(f"{LAB}-{name}", text, keys) == expected
 
 
@@ -80,7 +79,7 @@ def test_postfix_finds_each_alias_just_as_it_was_given(name: str, pairs: list[tu
             aliases.update(entry)
     verdict = rendering.judge(aliases={**aliases, "root": "bob@bobs.org"})
     assert not verdict.faults
-    text = rendering.render(verdict.plan)["virtual"]
+    text = rendering.render(verdict)["virtual"]
     # Spaces and commas around an address are not part of it.
     bare = {user: ", ".join(filter(None, map(str.strip, target.split(",")))) for user, target in aliases.items()}
     expected = {f"{user}@nas.lan": target for user, target in bare.items()}
@@ -103,7 +102,7 @@ def test_postfix_finds_each_sender_just_as_it_was_given(name: str, pairs: list[t
             generic.update(entry)
     verdict = rendering.judge(provider="custom", **CUSTOM, generic=generic)
     assert not verdict.faults
-    files, container = rendering.render(verdict.plan), f"{LAB}-{name}"
+    files, container = rendering.render(verdict), f"{LAB}-{name}"
     senders = {local if "@" in local else f"{local}@3f2a1b9c": public for local, public in generic.items()}
     forms = looked_up(container, files["sender"], list(senders), "regexp")
     assert set(forms) == {local for local in senders if not addresses.is_private_domain(addresses.domain_of(local))}

@@ -11,9 +11,9 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import files
 from ansible_collections.homelab.mail.plugins.module_utils._program import installed, services
 
 if TYPE_CHECKING:
-    # Ansible packs into its archive what it sees imported, with all that this imports. To be copied, none of it need
-    # run, which would take a while.
-    from ansible_collections.homelab.mail.plugins.module_utils._program import smarthost  # noqa: F401 (packed)
+    # Ansible packs into its archive what it sees imported, and what that imports. To be copied, none of it need run,
+    # which would take a while.
+    from ansible_collections.homelab.mail.plugins.module_utils._program import smarthost  # noqa: F401 (packed, not used)
 
 
 def files() -> dict[str, tuple[str, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
@@ -53,8 +53,14 @@ class Wanted:
 
 
 def wanted(parameters: Mapping[str, Any]) -> Wanted:
-    """The same of all options of the module."""
-    return Wanted(**{option.name: parameters[option.name] for option in fields(Wanted)})
+    """The same of all options of the module; a password comes once, in its table."""
+    want = Wanted(**{option.name: parameters[option.name] for option in fields(Wanted)})
+    texts = want.texts
+    logins = [
+        {**login, "password": configuration.password(texts[f"{configuration.LOGINS}-{login['id']}".rstrip("-")])}
+        for login in want.logins
+    ]
+    return replace(want, logins=logins)
 
 
 @dataclass(frozen=True)

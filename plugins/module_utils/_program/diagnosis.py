@@ -21,21 +21,20 @@ from typing import NamedTuple
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._program import replies
 
-KINDS = (
-    "login",  # user name or password
-    "sender",  # the envelope sender or the From
-    "certificate",  # who the server is cannot be proved
-    "tls",  # encryption does not come about
-    "network",  # the server is not reached
-    "limit",  # too much in a time, or at once
-    "size",  # the message is too large
-    "policy",  # the provider or its administrator forbids it
-    "configuration",  # Postfix on this host
-    "temporary",  # passes by itself
-    "account",  # the state of the account at the provider
-    "recipient",  # the address written to, or its mailbox
-    "content",  # what is in the mail: spam, a virus, a header
-)
+# What kinds there are:
+# - login: user name or password
+# - sender: the envelope sender or the From
+# - certificate: who the server is cannot be proved
+# - tls: encryption does not come about
+# - network: the server is not reached
+# - limit: too much in a time, or at once
+# - size: the message is too large
+# - policy: the provider or its administrator forbids it
+# - configuration: Postfix on this host
+# - temporary: passes by itself
+# - account: the state of the account at the provider
+# - recipient: the address written to, or its mailbox
+# - content: what is in the mail: spam, a virus, a header
 
 
 class Entry(NamedTuple):
@@ -145,11 +144,6 @@ def _match(plain: str, provider: str | None, sentences: Iterable[_Sentence]) -> 
     return best
 
 
-def _find(text: str, provider: str | None, sentences: tuple[_Sentence, ...] = ()) -> Entry | None:
-    plain, sentences = _plain(text), sentences or _sentences()
-    return _match(_unframed(plain), provider, sentences) or _match(plain, provider, sentences)
-
-
 def by_code(text: str) -> Entry | None:
     """What the code of a reply tells by itself; None if there is none that tells anything."""
     basic, enhanced = _BASIC.search(text), _ENHANCED.search(text)
@@ -171,9 +165,10 @@ def meaning(text: str, provider: str | None = None, account: str = "") -> Entry 
     return found._replace(remedy=_OF_ACCOUNT.sub(r"the account's \1", found.remedy)) if found and account else found
 
 
-def explain(text: str, provider: str | None = None) -> Entry | None:
+def explain(text: str, provider: str | None = None, sentences: tuple[_Sentence, ...] = ()) -> Entry | None:
     """What a reply or a log line means; None if no entry knows it, so that the caller shows it as it is.
 
     The provider is the name of its preset; None, custom or an unknown one leave what any server may say.
     """
-    return _find(text, provider)
+    plain, sentences = _plain(text), sentences or _sentences()
+    return _match(_unframed(plain), provider, sentences) or _match(plain, provider, sentences)

@@ -13,8 +13,8 @@ from typing import Any
 
 GIVEN_UP = ("bounced", "expired")
 _DELIVERY = re.compile(
-    r"\b([0-9A-Za-z]{6,}): to=<(.*?)>, (?:orig_to=<(.*?)>, )?relay=([^,]+), "
-    r".*?(?:dsn=([\d.]+), )?status=([\w-]+) \((.*)\)\s*$"
+    r"\b(?P<id>[0-9A-Za-z]{6,}): to=<(?P<to>.*?)>, (?:orig_to=<(?P<orig_to>.*?)>, )?relay=(?P<relay>[^,]+), "
+    r".*?(?:dsn=(?P<dsn>[\d.]+), )?status=(?P<status>[\w-]+) \((?P<said>.*)\)\s*$"
 )
 _EXPIRY = re.compile(r"\b([0-9A-Za-z]{6,}): from=<.*?>, status=(?:force-)?expired, returned to sender")
 # Of mail that was lost, that waits or that was delivered; postmaster gets the first kind where that is configured.
@@ -33,11 +33,7 @@ def deliveries(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
         found = _DELIVERY.search(line)
         if found:
-            identifier, to, origin, relay, dsn, status, said = found.groups()
-            yield {
-                "time": moment(line), "id": identifier, "to": to, "orig_to": origin or "", "relay": relay,
-                "dsn": dsn or "", "status": status, "said": said,
-            }  # fmt: skip
+            yield {"time": moment(line), **found.groupdict("")}
 
 
 def notices(lines: Iterable[str]) -> dict[str, tuple[str, bool]]:

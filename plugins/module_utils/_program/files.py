@@ -6,16 +6,26 @@ Standard library only. The role and the program both write with it.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 # Postfix waits for a second or two on a file so new that it may still be being written. Ours are whole before they
 # are read, so their time is set back.
 AGE_SECONDS = 60
 ROOT = (0, 0)
+
+
+def remembered(path: str) -> dict[str, Any]:
+    """What the program wrote down there; nothing where there is nothing, or nothing that it can have written."""
+    with suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
+        found = json.load(file)
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def write(path: str, text: str, mode: int, owner: tuple[int, int] = ROOT) -> None:

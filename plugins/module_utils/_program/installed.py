@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pkgutil
 import stat
 from collections.abc import Mapping
 from typing import Any
@@ -17,18 +18,9 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import servi
 
 PROGRAM = services.__name__.rpartition(".")[0]
 SHARED = PROGRAM.rpartition(".")[0]
-# All that the program imports; a test compares.
-MODULES = (
-    *(f"{SHARED}.{name}" for name in ("addresses", "configuration")),
-    *(
-        f"{PROGRAM}.{name}"
-        for name in (
-            "accounts", "chroot", "diagnosis", "events", "files", "health", "launchd", "login", "managers", "oauth",
-            "proxy", "queued", "replies", "retry", "second_way", "services", "smarthost", "system", "systemd",
-            "tokens", "watch",
-        )
-    ),
-)  # fmt: skip
+# All that the program imports: what lies here, but for this; a test compares.
+_HERE = (f"{PROGRAM}.{name}" for _finder, name, _package in pkgutil.iter_modules([os.path.dirname(__file__)]))
+MODULES = (f"{SHARED}.addresses", f"{SHARED}.configuration", *(name for name in _HERE if name != __name__))
 
 
 def _source(module: str) -> str:

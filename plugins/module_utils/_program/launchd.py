@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import re
 import time
+from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import files, services
 
 # Ours, beside Apple's job com.apple.postfix.master, which System Integrity Protection keeps as it is.
 LABEL = "homelab.mail.smarthost"
 PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
+
+
+def _property_list(job: dict[str, Any]) -> str:
+    import plistlib  # not above: a Mac alone needs it
+
+    return plistlib.dumps(job).decode()
 
 
 class Launchd(services.ServiceManager):
@@ -31,9 +38,7 @@ class Launchd(services.ServiceManager):
             # Deliveries under way end by themselves when master is started anew.
             "AbandonProcessGroup": True,
         }
-        import plistlib  # not above: a Mac alone needs it
-
-        return plistlib.dumps(job).decode()
+        return _property_list(job)
 
     def _written(self) -> bool:
         try:
@@ -66,9 +71,7 @@ class Launchd(services.ServiceManager):
 
     def schedule(self, job: services.Job) -> dict[str, str]:
         plist = {"Label": job.label, "ProgramArguments": [services.LAUNCHER, job.command], "StartInterval": job.seconds}
-        import plistlib  # not above: a Mac alone needs it
-
-        return {f"/Library/LaunchDaemons/{job.label}.plist": plistlib.dumps(plist).decode()}
+        return {f"/Library/LaunchDaemons/{job.label}.plist": _property_list(plist)}
 
     def idle(self, job: services.Job) -> str:
         return "" if self.run("launchctl", "print", f"system/{job.label}")[0] == 0 else "launchd has not loaded it"

@@ -11,9 +11,8 @@ import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import diagnosis, oauth
 
@@ -25,8 +24,7 @@ REFUSED = "refused"
 UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How far the login came: the verdict, the step that ended it, and what was said there."""
 
     verdict: str
@@ -48,27 +46,25 @@ def try_login(account: Mapping[str, Any]) -> Outcome:
     The account has host, port, tls (implicit, starttls or none), tls_security_level, ca_file, helo, username, password
     and sender; and recipient, who is announced as well if there is no login.
     """
-    try:
-        session = connect(account)
-    except Ended as end:
-        return end.outcome
     step = "logging in"
     try:
-        if account["username"]:
-            _authenticate(session, account)
-        step = f"sending as {account['sender']}"
-        _announce(session, step, "MAIL FROM", account["sender"])
-        if account.get("recipient"):
-            # A relay that goes by addresses says here whom it serves.
-            step = f"writing to {account['recipient']}"
-            _announce(session, step, "RCPT TO", account["recipient"])
-        session.docmd("RSET")
+        session = connect(account)
+        try:
+            if account["username"]:
+                _authenticate(session, account)
+            step = f"sending as {account['sender']}"
+            _announce(session, step, "MAIL FROM", account["sender"])
+            if account.get("recipient"):
+                # A relay that goes by addresses says here whom it serves.
+                step = f"writing to {account['recipient']}"
+                _announce(session, step, "RCPT TO", account["recipient"])
+            session.docmd("RSET")
+        finally:
+            _leave(session)
     except Ended as end:
         return end.outcome
     except (smtplib.SMTPException, OSError):
         return Outcome(UNDECIDED, step, _lost(account))
-    finally:
-        _leave(session)
     return Outcome(ACCEPTED)
 
 
@@ -111,17 +107,17 @@ def connect(account: Mapping[str, Any]) -> smtplib.SMTP:
     try:
         if account["tls"] == "implicit":
             session = smtplib.SMTP_SSL(host, port, local_hostname=account["helo"], timeout=SECONDS, context=context)
-            return _greeted(session)
-        session = smtplib.SMTP(host, port, local_hostname=account["helo"], timeout=SECONDS)
-        _greeted(session)
-        if context is None:
-            return session
-        if not session.has_extn("starttls"):
-            raise Ended(REFUSED, "asking for TLS", f"TLS is required, but was not offered by host {host}")
-        code, said = session.starttls(context=context)
-        if code != 220:
-            raise Ended(_verdict(code), "asking for TLS", _text(code, said))
-        return _greeted(session)
+        else:
+            session = smtplib.SMTP(host, port, local_hostname=account["helo"], timeout=SECONDS)
+        session.ehlo_or_helo_if_needed()
+        if account["tls"] == "starttls":
+            if not session.has_extn("starttls"):
+                raise Ended(REFUSED, "asking for TLS", f"TLS is required, but was not offered by host {host}")
+            code, said = session.starttls(context=context)
+            if code != 220:
+                raise Ended(_verdict(code), "asking for TLS", _text(code, said))
+            session.ehlo_or_helo_if_needed()
+        return session
     except ssl.SSLCertVerificationError as error:
         raise Ended(REFUSED, f"verifying the certificate of {host}", f"{error.verify_message} ({error})") from error
     except ssl.SSLError as error:
@@ -144,9 +140,13 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", "") or error) or type(error).__name__
 
 
-def _greeted(session: smtplib.SMTP) -> smtplib.SMTP:
-    session.ehlo_or_helo_if_needed()
-    return session
+def _mechanism(session: smtplib.SMTP, known: Iterable[str]) -> str:
+    """The first of these ways to log in that the server has."""
+    offered = session.esmtp_features.get("auth", "").upper().split()
+    for name in known:
+        if name in offered:
+            return name
+    raise Ended(REFUSED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
 
 
 def _authenticate(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
@@ -155,18 +155,15 @@ def _authenticate(session: smtplib.SMTP, account: Mapping[str, Any]) -> None:
         if not answer.startswith("235"):
             raise Ended(_verdict(int(answer.partition(" ")[0])), "logging in", answer)
         return
-    offered = session.esmtp_features.get("auth", "").upper().split()
     username, password = account["username"].encode(), account["password"].encode()
-    if "PLAIN" in offered:
+    # Postfix knows no other that takes a password and that main.cf would let it use.
+    if _mechanism(session, ("PLAIN", "LOGIN")) == "PLAIN":
         code, said = session.docmd("AUTH", "PLAIN " + _base64(b"\0" + username + b"\0" + password))
-    elif "LOGIN" in offered:
+    else:
         code, said = session.docmd("AUTH", "LOGIN")
         for answer in (username, password):
             if code == 334:
                 code, said = session.docmd(_base64(answer))
-    else:
-        # Postfix knows no other that takes a password and that main.cf would let it use.
-        raise Ended(REFUSED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
     if code != 235:
         raise Ended(_verdict(code), "logging in", _text(code, said))
 
@@ -180,10 +177,7 @@ _BEARER = {
 
 def reply_to_token(session: smtplib.SMTP, account: Mapping[str, Any]) -> str:
     """What the server answers to an access token; raises Ended where there is none."""
-    offered = session.esmtp_features.get("auth", "").upper().split()
-    mechanism = next((name for name in _BEARER if name in offered), "")
-    if not mechanism:
-        raise Ended(REFUSED, "logging in", f"the server offers only: {' '.join(offered) or 'no login at all'}")
+    mechanism = _mechanism(session, _BEARER)
     shown, nothing = _BEARER[mechanism]
     name = account["username"].replace("=", "=3D").replace(",", "=2C")
     token, said = "", ""
@@ -249,24 +243,21 @@ def _base64(text: bytes) -> str:
 
 
 # The arguments of a module that tries a login.
+_TEXT = {"type": "str", "required": True}
 OPTIONS: dict[str, Any] = {
     "id": {"type": "str", "default": ""},
-    "provider": {"type": "str", "required": True},
-    "host": {"type": "str", "required": True},
+    **dict.fromkeys(("provider", "host", "helo", "username", "sender"), _TEXT),
     "port": {"type": "int", "required": True},
     "tls": {"type": "str", "required": True, "choices": ["implicit", "starttls", "none"]},
     "tls_security_level": {"type": "str", "required": True, "choices": ["secure", "verify", "encrypt", "none"]},
     "ca_file": {"type": "path", "required": True},
-    "helo": {"type": "str", "required": True},
-    "username": {"type": "str", "required": True},
-    "password": {"type": "str", "required": True, "no_log": True},
-    "sender": {"type": "str", "required": True},
+    "password": {"type": "str", "default": "", "no_log": True},
     "recipient": {"type": "str", "default": ""},
     "required": {"type": "bool", "default": False},
     "oauth": {
         "type": "dict",
         "options": {
-            **{name: {"type": "str", "required": True} for name in ("token_url", "device_url", "client_id", "scope")},
+            **dict.fromkeys(("token_url", "device_url", "client_id", "scope"), _TEXT),
             "client_secret": {"type": "str", "default": "", "no_log": True},
         },
     },

@@ -17,22 +17,6 @@ class NoManager(services.ServiceManager):
         "nothing starts it when the host is restarted. Let what starts the host run: postfix start"
     )
 
-    def restart(self) -> None:
-        self.run("postfix", "stop")
-        self.expect("postfix", "start")
-
-    def stop(self) -> None:
-        self.run("postfix", "stop")
-
-    def enabled(self) -> bool:
-        return True
-
-    def enable(self) -> None:
-        """What starts the host does that, or nothing does."""
-
-    def disable(self) -> None:
-        """As above."""
-
 
 class OpenRC(services.ServiceManager):
     """A script of the distribution's in /etc/init.d."""
@@ -66,7 +50,6 @@ class OpenRC(services.ServiceManager):
 MANAGERS: dict[str, type[services.ServiceManager]] = {"systemd": Systemd, "openrc": OpenRC, "launchd": Launchd}
 # Those that do start services, but that nothing here can speak to.
 OTHERS = ("dinit", "runit", "svc")
-NONE = "none"
 
 
 def known(fact: str) -> str:
@@ -78,7 +61,7 @@ def known(fact: str) -> str:
     >>> known("systemd"), known("tini")
     ('systemd', 'none')
     """
-    return fact if fact in MANAGERS else NONE
+    return fact if fact in MANAGERS else "none"
 
 
 def manager(name: str, run: services.Run, named_log: str | None = None) -> services.ServiceManager:

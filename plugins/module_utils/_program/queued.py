@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import health, system
 
+# What follows is why Postfix makes a pause with the server, and the reason of others that wait.
 SUSPENDED = "delivery temporarily suspended: "
 # What Postfix says of a server that it did not come to speak with. Not of one that it lost later on, because of a mail
 # that the server cannot take, perhaps.
@@ -24,66 +25,63 @@ AWAY = re.compile(
 )
 
 
+class Unreadable(Exception):
+    """Why the queue, or the rest of it, cannot be read."""
+
+
 def queue(provider: health.Provider, now: float) -> dict[str, Any]:
     """What waits, for how long, and why: the reasons with what they mean, the most frequent first."""
-    path = shutil.which("postqueue", path=system.PATH)
-    if path is None:
-        return {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": [], "unreadable": "Postfix is not installed"}
-    count, size, oldest = 0, 0, now
+    count, size, oldest, unreadable = 0, 0, now, {}
     reasons: Counter[str] = Counter()
-    with asked(path) as process:
-        for mail in mails(process):
+    try:
+        for mail in mails():
             count += 1
             size += mail["message_size"]
             oldest = min(oldest, mail["arrival_time"])
             reasons.update({recipient.get("delay_reason", "") for recipient in mail["recipients"]} - {""})
-    result = {
+    except Unreadable as why:
+        unreadable = {"unreadable": str(why)}
+    return {
         "messages": count,
         "bytes": size,
         "oldest_seconds": int(now - oldest),
         "reasons": grouped(reasons, provider),
+        **unreadable,
     }
+
+
+def mails() -> Iterator[dict[str, Any]]:
+    """Mail by mail, as Postfix lists them; raises Unreadable."""
+    path = shutil.which("postqueue", path=system.PATH)
+    if path is None:
+        raise Unreadable("Postfix is not installed")
+    with subprocess.Popen(
+        [path, "-j"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
+    ) as process:
+        # Line by line: the queue may be long.
+        for line in process.stdout or ():
+            yield json.loads(line)
     if process.returncode != 0:
-        result["unreadable"] = "only root may read it while Postfix is down"
-    return result
-
-
-def asked(postqueue: str) -> subprocess.Popen[str]:
-    """Postfix, as it lists its queue."""
-    return subprocess.Popen(
-        [postqueue, "-j"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
-    )
-
-
-def mails(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """Mail by mail."""
-    # Line by line: the queue may be long.
-    for line in process.stdout or ():
-        yield json.loads(line)
-
-
-def without_suspension(reason: str) -> str:
-    """What follows is why Postfix makes a pause with the server, and the reason of others that wait."""
-    return reason[len(SUSPENDED) :] if reason.startswith(SUSPENDED) else reason
+        raise Unreadable("only root may read it while Postfix is down")
 
 
 def grouped(reasons: Counter[str], provider: health.Provider) -> list[dict[str, Any]]:
     """Reasons with what they mean; those that mean the same are one."""
     alike: dict[str, dict[str, Any]] = {}
     for text, count in reasons.most_common():
-        reason = without_suspension(text)
+        reason = text.removeprefix(SUSPENDED)
         alike.setdefault(health.shape(reason), {"messages": 0, "reason": reason})["messages"] += count
     most = sorted(alike.values(), key=lambda item: -item["messages"])[: health.REASONS]
     return [{**item, **health.explained(item["reason"], provider)} for item in most]
 
 
 def reason_away(mail: dict[str, Any], host: str, port: int) -> str:
-    """Why a mail waits, where that is a host that could not be reached, by this port; empty where it is not."""
-    reasons = (without_suspension(recipient.get("delay_reason", "")) for recipient in mail["recipients"])
+    """Why a mail waits, if that is a host that could not be reached, by this port; empty where it is not.
+
+    It does not wait while it is tried, nor, on hold, for this reason.
+    """
+    if mail["queue_name"] != "deferred":
+        return ""
+    reasons = (recipient.get("delay_reason", "").removeprefix(SUSPENDED) for recipient in mail["recipients"])
     other = re.compile(rf"\]:(?!{port}:)\d+: ")
     return next((why for why in reasons if AWAY.match(why) and host in why and not other.search(why)), "")
-
-
-def waits_for(mail: dict[str, Any], host: str, port: int) -> bool:
-    """Whether a mail waits because that host could not be reached; not while it is tried, or on hold for a reason."""
-    return mail["queue_name"] == "deferred" and bool(reason_away(mail, host, port))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -63,12 +62,9 @@ def state(account: str) -> str:
 
 def look(account: Mapping[str, Any], manager: services.ServiceManager, reached: Asked) -> str:
     """Do what is to be done now; says what that was."""
-    postqueue = shutil.which("postqueue", path=system.PATH)
-    if postqueue is None:
-        return ""
     path = state(account.get("id", ""))
-    memory = remembered(path)
-    waiting = _waiting(postqueue, account, enough=0 if memory else MOST)
+    memory = files.remembered(path)
+    waiting = _waiting(account, enough=0 if memory else MOST)
     action, new = decide(memory, waiting, time.time(), reached, _has_stale_chroot)
     if new != memory:
         # What cannot be remembered is no reason to keep mail waiting.
@@ -90,32 +86,19 @@ def look(account: Mapping[str, Any], manager: services.ServiceManager, reached: 
 
 def waits(account: Mapping[str, Any]) -> bool:
     """Whether mail waits because the server of this account could not be reached."""
-    postqueue = shutil.which("postqueue", path=system.PATH)
-    return postqueue is not None and any(_waiting(postqueue, account, enough=1).values())
+    return any(_waiting(account, enough=1).values())
 
 
-def _waiting(postqueue: str, account: Mapping[str, Any], enough: int) -> dict[str, str | None]:
+def _waiting(account: Mapping[str, Any], enough: int) -> dict[str, str | None]:
     """The queue as `decide` takes it; not much more than what is enough of it."""
     found: dict[str, str | None] = {}
-    server = account["host"], account["port"]
-    with queued.asked(postqueue) as process:
-        for mail in queued.mails(process):
+    with contextlib.suppress(queued.Unreadable):
+        for mail in queued.mails():
             tried = "" if mail["queue_name"] in ("active", "incoming") else None
-            found[mail["queue_id"]] = queued.reason_away(mail, *server) if queued.waits_for(mail, *server) else tried
+            found[mail["queue_id"]] = queued.reason_away(mail, account["host"], account["port"]) or tried
             if enough and found[mail["queue_id"]] and len(list(filter(None, found.values()))) >= enough:
-                process.terminate()
                 break
     return found
-
-
-def remembered(path: str) -> Memory:
-    """What the last look left; nothing where there was none."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _has_stale_chroot() -> bool:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,11 +42,10 @@ def decide(
     return {"on": now - since >= 60 * minutes, "since": since, "seen": now}
 
 
-def look(
-    way: Mapping[str, Any], memory: Mapping[str, Any], waits: bool, reached: Callable[[], bool], now: float
-) -> str:
+def look(way: Mapping[str, Any], waits: bool, reached: Callable[[], bool]) -> str:
     """Turn to the other account, or back; says which of them."""
-    new = decide(memory, waits, reached, now, way["minutes"])
+    memory = files.remembered(STATE)
+    new = decide(memory, waits, reached, time.time(), way["minutes"])
     path = system.table(configuration.SECOND_WAY)
     with open(path, encoding="utf-8") as file:
         before = file.read()

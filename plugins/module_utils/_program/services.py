@@ -103,7 +103,7 @@ class ServiceError(Exception):
 
 
 class ServiceManager:
-    """What starts Postfix. If it has neither timers nor a journal, cron runs the jobs and the log is in files.
+    """What starts Postfix. As it is here, no service manager does: cron runs the jobs, and the log is in files.
 
     `run(*argv)` calls a program: it returns status, output and errors, and 127 if the program is not there.
     """
@@ -122,11 +122,12 @@ class ServiceManager:
 
     def restart(self) -> None:
         """Start Postfix, anew where it runs."""
-        raise NotImplementedError
+        self.run("postfix", "stop")
+        self.expect("postfix", "start")
 
     def stop(self) -> None:
         """Stop it."""
-        raise NotImplementedError
+        self.run("postfix", "stop")
 
     def holds(self) -> bool:
         """Whether a Postfix that runs is this manager's to keep."""
@@ -138,15 +139,13 @@ class ServiceManager:
 
     def enabled(self) -> bool:
         """Whether Postfix starts at boot, as far as this manager can do that."""
-        raise NotImplementedError
+        return True
 
     def enable(self) -> None:
         """Start it at boot."""
-        raise NotImplementedError
 
     def disable(self) -> None:
         """Do not start it at boot."""
-        raise NotImplementedError
 
     def schedule(self, job: Job) -> dict[str, str]:
         """The files that let a job run, path -> text; none where nothing would."""

@@ -9,7 +9,6 @@ import argparse
 import functools
 import json
 import os
-import re
 import signal
 import socket
 import sys
@@ -71,11 +70,10 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
     })  # fmt: skip
     asking.join()
     waits = any(queued.AWAY.match(item["reason"]) for item in result["queue"]["reasons"])
-    result["unreached"] = ""
-    for one in ({"id": "", "relayhost": result["relayhost"]}, *others) if waits else ():
-        said = retry.unreached(retry.remembered(retry.state(one["id"])), accounts.host_of(one["relayhost"]))
-        result["unreached"] = " ".join(filter(None, [result["unreached"], said]))
-    away = retry.remembered(second_way.STATE) if "second_way" in ours else {}
+    ways = [{"id": "", "relayhost": result["relayhost"]}, *others] if waits else []
+    memories = ((files.remembered(retry.state(one["id"])), accounts.host_of(one["relayhost"])) for one in ways)
+    result["unreached"] = " ".join(filter(None, (retry.unreached(*memory) for memory in memories)))
+    away = files.remembered(second_way.STATE) if "second_way" in ours else {}
     result["second_way"] = {**ours["second_way"], "since": away["since"]} if away.get("on") else None
     result["problems"] = health.faults(result)
     result["healthy"] = not result["problems"]
@@ -162,7 +160,8 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
     identifier = answer.decode(errors="replace").rpartition(" ")[2]
     asked_again = False
     while time.monotonic() < end:
-        found = _last_word(manager.log(mark), identifier)
+        tried = (mail for mail in events.deliveries(reversed(manager.log(mark))) if mail["id"] == identifier)
+        found = next(tried, None)
         if found and found["said"].startswith(queued.SUSPENDED):
             # Postfix makes a pause with the server and did not ask it: that is what others were told some time ago.
             if not asked_again:
@@ -171,18 +170,9 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
         elif found:
             if found["status"] == "sent":
                 times[taken] = time.time()
-            return {**found, **_outcome(found["status"], found["said"], ours), "id": identifier}
+            return {**_outcome(found["status"], found["said"], ours), "id": identifier, "relay": found["relay"]}
         time.sleep(0.2)
     return {**_outcome("waiting", f"the provider has not answered within {seconds:g} s", ours), "id": identifier}
-
-
-def _last_word(lines: list[str], identifier: str) -> dict[str, str]:
-    """What the log says last of a mail; nothing where it says nothing yet."""
-    for line in reversed(lines):
-        found = re.search(rf"\b{re.escape(identifier)}: to=.*? relay=([^,]+),.* status=(\w+) \((.*)\)\s*$", line)
-        if found:
-            return {"relay": found.group(1), "status": found.group(2), "said": found.group(3)}
-    return {}
 
 
 def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:
@@ -252,35 +242,6 @@ def _meaning(item: dict[str, Any]) -> list[str]:
     return [f"  {text}" for text in (item.get("cause"), item.get("remedy"), item.get("link")) if text]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The program; its exit status is 0 where mail leaves."""
-    parser = argparse.ArgumentParser(prog="smarthost", description="How mail leaves this host, and why it does not.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser("status", help="Postfix, queue, last delivery and last failure")
-    command.add_argument("--json", action="store_true", help="for programs")
-    command = commands.add_parser("test", help="send a mail and follow it to the provider's reply")
-    command.add_argument("to", metavar="you@example.com")
-    command.add_argument("--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s")
-    command.add_argument("--json", action="store_true", help="for programs")
-    commands.add_parser("login", help="try the login at the provider, or whether a relay takes mail; sends none")
-    commands.add_parser("watch", help="report an outage as smarthost_watch_* says; run by a timer")
-    commands.add_parser("retry", help="send what waited for a provider that was away; run by a timer")
-    commands.add_parser("proxy", help="log in with a token where Postfix has a password; run by Postfix")
-    commands.add_parser("renew", help="use a consent that would end because nothing is sent; run by a timer")
-    given = parser.parse_args(arguments)
-    called = {
-        "status": _status, "test": _test, "login": _login, "watch": _watch, "retry": _retry, "proxy": _proxy,
-        "renew": _renew,
-    }  # fmt: skip
-    if given.command in ("watch", "retry", "renew"):
-        # One that hangs would be the last.
-        signal.alarm(HUNG_SECONDS)
-    try:
-        return called[given.command](given)
-    except (BrokenPipeError, KeyboardInterrupt):
-        return 130
-
-
 def _status(given: argparse.Namespace) -> int:
     found = status()
     print(json.dumps(found, indent=2) if given.json else show(found, time.time()))
@@ -288,9 +249,6 @@ def _status(given: argparse.Namespace) -> int:
 
 
 def _test(given: argparse.Namespace) -> int:
-    if os.geteuid() != 0:
-        print("Only root may read in the log what became of a mail. Run: sudo smarthost test …", file=sys.stderr)
-        return 2
     if not given.json:
         print(f"Sending a mail to {given.to} …", flush=True)
     outcome = send_test(given.to, given.timeout)
@@ -308,9 +266,6 @@ def _test(given: argparse.Namespace) -> int:
 def _login(_given: argparse.Namespace) -> int:
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
 
-    if os.geteuid() != 0:
-        print("Only root may read the login. Run: sudo smarthost login", file=sys.stderr)
-        return 2
     failed = False
     for outcome, account in accounts.try_logins():
         if outcome.verdict == login.ACCEPTED:
@@ -328,9 +283,6 @@ def _login(_given: argparse.Namespace) -> int:
 
 
 def _watch(_given: argparse.Namespace) -> int:
-    if os.geteuid() != 0:
-        print("Only root may read whom to tell. Run: sudo smarthost watch", file=sys.stderr)
-        return 2
     from ansible_collections.homelab.mail.plugins.module_utils._program import watch
 
     # Never for the others' mail to suffer from: what cannot be told is said in the log, and that is all.
@@ -342,9 +294,6 @@ def _watch(_given: argparse.Namespace) -> int:
 def _retry(_given: argparse.Namespace) -> int:
     from ansible_collections.homelab.mail.plugins.module_utils._program import login
 
-    if os.geteuid() != 0:
-        print("Only root may read the whole queue. Run: sudo smarthost retry", file=sys.stderr)
-        return 2
     manager = managers.manager(system.settings().get("service_manager", ""), system.run)
     found, way = accounts.in_place(), system.settings().get("second_way")
     # A server that several accounts have is asked once.
@@ -352,8 +301,7 @@ def _retry(_given: argparse.Namespace) -> int:
         reached = functools.cache(functools.partial(login.answers, account))
         said = [retry.look(account, manager, reached)] if account["host"] else []
         if way and account["host"] and not account["id"]:
-            memory = retry.remembered(second_way.STATE)
-            said.append(second_way.look(way, memory, retry.waits(account), reached, time.time()))
+            said.append(second_way.look(way, retry.waits(account), reached))
         for sentence in filter(None, said):
             print(sentence)
     if not way:
@@ -370,9 +318,6 @@ def _proxy(_given: argparse.Namespace) -> int:
 def _renew(_given: argparse.Namespace) -> int:
     from ansible_collections.homelab.mail.plugins.module_utils._program import oauth
 
-    if os.geteuid() != 0:
-        print("Only root may read the consents. Run: sudo smarthost renew", file=sys.stderr)
-        return 2
     for account in accounts.by_token().values():
         try:
             oauth.renew_idle(account)
@@ -380,3 +325,41 @@ def _renew(_given: argparse.Namespace) -> int:
             # What has ended, smarthost status tells.
             print(f"{account['username']}: {error}", file=sys.stderr)
     return 0
+
+
+# Command -> what runs it, what --help says of it, and what it does that root alone may do.
+_COMMANDS = {
+    "status": (_status, "Postfix, queue, last delivery and last failure", ""),
+    "test": (_test, "send a mail and follow it to the provider's reply", "read in the log what became of a mail"),
+    "login": (_login, "try the login at the provider, or whether a relay takes mail; sends none", "read the login"),
+    "watch": (_watch, "report an outage as smarthost_watch_* says; run by a timer", "read whom to tell"),
+    "retry": (_retry, "send what waited for a provider that was away; run by a timer", "read the whole queue"),
+    "proxy": (_proxy, "log in with a token where Postfix has a password; run by Postfix", ""),
+    "renew": (_renew, "use a consent that would end because nothing is sent; run by a timer", "read the consents"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The program; its exit status is 0 where mail leaves."""
+    parser = argparse.ArgumentParser(prog="smarthost", description="How mail leaves this host, and why it does not.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    takes = {name: commands.add_parser(name, help=text) for name, (_call, text, _root) in _COMMANDS.items()}
+    for name in ("status", "test"):
+        takes[name].add_argument("--json", action="store_true", help="for programs")
+    takes["test"].add_argument("to", metavar="you@example.com")
+    takes["test"].add_argument(
+        "--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s"
+    )
+    given = parser.parse_args(arguments)
+    if given.command in ("watch", "retry", "renew"):
+        # One that hangs would be the last.
+        signal.alarm(HUNG_SECONDS)
+    call, _text, roots = _COMMANDS[given.command]
+    if roots and os.geteuid() != 0:
+        what = "test …" if given.command == "test" else given.command
+        print(f"Only root may {roots}. Run: sudo smarthost {what}", file=sys.stderr)
+        return 2
+    try:
+        return call(given)
+    except (BrokenPipeError, KeyboardInterrupt):
+        return 130

@@ -5,7 +5,6 @@ Standard library only. Runs on the managed host.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._program import files
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 SETTINGS = "settings.json"
@@ -49,13 +49,10 @@ def table(name: str) -> str:
 
 def settings(name: str = SETTINGS) -> dict[str, Any]:
     """What the role told this host about itself: provider, its name, sender, service manager."""
-    try:
-        with open(table(name), encoding="utf-8") as file:
-            found: dict[str, Any] = json.load(file)
-    except (FileNotFoundError, ValueError):
-        # Damaged by hand is as good as not there; the next run puts it right.
-        return {}
-    return found
+    # Damaged by hand is as good as not there; the next run puts it right.
+    with suppress(FileNotFoundError):
+        return files.remembered(table(name))
+    return {}
 
 
 def values(*names: str) -> dict[str, str]:

@@ -29,9 +29,7 @@ NO_CONSENT = "no_consent: this host has no consent to send for this account"
 
 def kept(account: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of an account."""
-    with suppress(OSError, ValueError, TypeError), open(path(account), encoding="utf-8") as file:
-        return dict(json.load(file))
-    return {}
+    return files.remembered(path(account))
 
 
 def keep(account: Mapping[str, Any], what: Mapping[str, Any]) -> None:

@@ -15,7 +15,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
@@ -26,8 +25,7 @@ TEXTFILE = "smarthost.prom"
 SECONDS = 10
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """What is told: a title, the text, and whether it is bad news."""
 
     title: str
@@ -68,11 +66,6 @@ def requests(news: Message, ways: Mapping[str, Any]) -> dict[str, Call]:
     return calls
 
 
-def ping(ways: Mapping[str, Any], broken: bool) -> Call | None:
-    """The sign of life for a service that notices when it stays away."""
-    return Call(ways["ping"].rstrip("/") + ("/fail" if broken else "")) if ways.get("ping") else None
-
-
 def metrics(found: Mapping[str, Any], healthy: bool) -> str:
     """What Prometheus' node_exporter reads from a file."""
     waiting, sent = found["queue"], found["last_delivery"]
@@ -98,9 +91,7 @@ def textfile(ways: str) -> str:
 
 def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE) -> list[str]:
     """Tell of a change; returns what could not be told, which the next run tries again."""
-    told: dict[str, bool] = {}
-    with contextlib.suppress(OSError, ValueError), open(state, encoding="utf-8") as file:
-        told = json.load(file)
+    told = files.remembered(state)
     wrong = health.faults(found, int(ways.get("stuck") or health.STUCK_SECONDS))
     news, untold, before = message(found, wrong), [], dict(told)
     for way, call in requests(news, ways).items():
@@ -113,9 +104,9 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
                 told[way] = news.broken
     if told != before:
         files.replace(state, json.dumps(told))
-    alive = ping(ways, news.broken)
-    if alive:
-        untold.append(_make(alive))
+    if ways.get("ping"):
+        # The sign of life for a service that notices when it stays away.
+        untold.append(_make(Call(ways["ping"].rstrip("/") + ("/fail" if news.broken else ""))))
     if ways.get("textfile"):
         try:
             files.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found, not wrong))

@@ -25,8 +25,8 @@ def look(mailboxes: int, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any
     monkeypatch.setattr(smarthost_report.inbox, "watch", watch)
     found = {f"host{n}": {"status": "sent", "token": str(n)} for n in range(HOSTS)}
     found["down"] = {"status": "deferred", "token": "x"}
-    plans = [{"inbox": {"host": "imap.test", "username": f"box{n % mailboxes}"}} for n in range(HOSTS)]
-    hostvars = {f"host{n}": {"__smarthost_preflight": {"plan": plan}} for n, plan in enumerate(plans)}
+    boxes = [{"inbox": {"host": "imap.test", "username": f"box{n % mailboxes}"}} for n in range(HOSTS)]
+    hostvars = {f"host{n}": {"__smarthost_preflight": {"secrets": box}} for n, box in enumerate(boxes)}
     action = SimpleNamespace(_task=SimpleNamespace(args={}), _display=SimpleNamespace(display=print))
     smarthost_report.ActionModule._look(action, found, hostvars)
     return found, asked

@@ -176,7 +176,7 @@ def test_a_vaulted_password_may_hold_any_signs(controller: Controller) -> None:
     word = "T8c {{ x {% y {# z: a # ' \" \\ $1 ä !k2p"
     show = """\
     - copy:
-        content: "{{ __smarthost_preflight.plan.accounts[0].password }}"
+        content: "{{ __smarthost_preflight.secrets.logins[0].password }}"
         dest: "{{ playbook_dir }}/seen"
     """
     variables = {
@@ -196,7 +196,7 @@ def test_a_password_of_a_further_account_may_be_in_the_vault(controller: Control
     vault = {"vault_password": controller.encrypted("kqzd-wfrh-xjkm-mvzp")}
     show = """\
     - copy:
-        content: "{{ __smarthost_preflight.plan.accounts[1].password }}"
+        content: "{{ __smarthost_preflight.secrets.logins[1].password }}"
         dest: "{{ playbook_dir }}/seen"
     """
     variables = {**GOOD, **vault, "smarthost_accounts": FAMILY % ('"{{ vault_password }}"', "")}
@@ -205,6 +205,13 @@ def test_a_password_of_a_further_account_may_be_in_the_vault(controller: Control
     assert (controller.folder / "seen").read_text(encoding="utf-8") == "kqzd-wfrh-xjkm-mvzp"
     found = faults(controller.play(variables))
     assert list(found) == ["smarthost_accounts"] and "no vault password was given" in found["smarthost_accounts"]
+
+
+def test_v_shows_what_the_variables_come_to_without_a_password(controller: Controller) -> None:
+    done = controller.play({**GOOD, "smarthost_accounts": FAMILY % (PASSWORD[::-1].lower(), "")}, "-v")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"username": "sasha@icloud.com"' in done.stdout
+    assert not [word for word in (PASSWORD, PASSWORD[::-1].lower()) if word in done.stdout + done.stderr]
 
 
 @pytest.mark.parametrize("wrong", [", port: x", ", generic: [x]", ", pasword: y", ", tls: [x]"])

@@ -35,7 +35,7 @@ def files(*accounts: dict[str, Any], **given: Any) -> dict[str, str]:
     """main.cf and the tables of a host nas.lan with these accounts."""
     verdict = rendering.judge(accounts=list(accounts), **given)
     assert not verdict.faults
-    return rendering.render(verdict.plan)
+    return rendering.render(verdict)
 
 
 # --- whose mail takes which way ---------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_a_provider_s_pace_is_kept_by_each_account() -> None:
     main_cf = files(office)["main.cf"]
     assert "smarthost-office_destination_rate_delay = 2s" in main_cf
     assert "\nconnection_cache_ttl_limit = 10s" in main_cf and "\nsmtp_destination_rate_delay" not in main_cf
-    alone = rendering.render(rendering.judge(**{key: office[key] for key in office if key != "name"}).plan)["main.cf"]
+    alone = rendering.render(rendering.judge(**{key: office[key] for key in office if key != "name"}))["main.cf"]
     assert "\nsmtp_destination_rate_delay = 2s\n" in alone
 
 
@@ -126,7 +126,7 @@ def test_a_name_that_postfix_would_leave_out_is_refused(name: str, fits: bool) -
 @pytest.mark.parametrize("given", [{}, {"accounts": []}, {"rewrite": "all"}, {"clients": ["172.17.0.0/16"]}])
 def test_a_host_with_one_account_has_nothing_of_others(given: dict[str, Any]) -> None:
     verdict = rendering.judge(**given)
-    tables = rendering.render(verdict.plan)
+    tables = rendering.render(verdict)
     assert not any(line.startswith(("smarthost", "sender_dependent")) for line in tables["main.cf"].splitlines())
     assert not any("-" in name for name in tables)
     assert (verdict.plan["services"], verdict.plan["settings"].get("accounts")) == ({}, None)

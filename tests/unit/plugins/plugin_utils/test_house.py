@@ -31,7 +31,7 @@ def _lines(text: str) -> list[str]:
 def test_a_relay_without_a_login_is_accepted(judge: Judge, render: Render, variables: dict[str, Any]) -> None:
     verdict = judge(**variables)
     assert verdict.faults == []
-    files = render(verdict.plan)
+    files = render(verdict)
     assert "smtp_sasl_auth_enable = no\n" in files["main.cf"]
     assert "smtp_sasl_password_maps" not in files["main.cf"]
     assert _lines(files["sasl_passwd"]) == []
@@ -39,7 +39,7 @@ def test_a_relay_without_a_login_is_accepted(judge: Judge, render: Render, varia
 
 @pytest.mark.parametrize("variables", [HUB, PROXY])
 def test_without_tls_none_is_asked_for(judge: Judge, render: Render, variables: dict[str, Any]) -> None:
-    main_cf = render(judge(**variables).plan)["main.cf"]
+    main_cf = render(judge(**variables))["main.cf"]
     assert "smtp_tls_security_level = none\n" in main_cf and "smtp_tls_wrappermode = no\n" in main_cf
 
 
@@ -68,7 +68,7 @@ def test_a_relay_that_cannot_be_is_refused(judge: Judge, variables: dict[str, An
 
 
 def test_a_spoke_leaves_senders_and_users_to_its_hub(judge: Judge, render: Render) -> None:
-    files = render(judge(**HUB).plan)
+    files = render(judge(**HUB))
     assert "mydestination = \n" in files["main.cf"]
     assert not any(line.startswith("/./") for name in ("generic", "virtual") for line in _lines(files[name]))
     # Nor is its mail without a From another's.
@@ -76,9 +76,9 @@ def test_a_spoke_leaves_senders_and_users_to_its_hub(judge: Judge, render: Rende
 
 
 def test_what_a_spoke_says_itself_holds(judge: Judge, render: Render) -> None:
-    one = render(judge(**HUB, aliases={"ups": "ups@casey.test"}).plan)
+    one = render(judge(**HUB, aliases={"ups": "ups@casey.test"}))
     assert "/^ups@/ ups@casey.test" in one["virtual"] and "/./" not in one["virtual"]
-    all_ = render(judge(**HUB, from_="web@casey.test").plan)
+    all_ = render(judge(**HUB, from_="web@casey.test"))
     assert "/./ web@casey.test" in all_["virtual"] and "/./ web@casey.test" in all_["generic"]
     assert "mydestination = nas.lan" in all_["main.cf"]
 
@@ -88,7 +88,7 @@ def test_a_spoke_hands_over_what_is_written_under_its_public_name(
     judge: Judge, render: Render, given: str, users: str
 ) -> None:
     own = {"__smarthost_names": [given] if given else [], "__smarthost_public_names": ["web.casey.test"]}
-    files = render(judge(**HUB, hostname=given).plan, **own)
+    files = render(judge(**HUB, hostname=given), **own)
     assert f"/^({users})@/ ${{1}}@web.casey.test.localdomain" in files["virtual"]
     assert "/^(.*)@(web\\.casey\\.test)$/ ${1}@${2}.localdomain" in files["sender"]
 
@@ -115,7 +115,7 @@ def test_networks_at_home_may_send(
     assert verdict.faults == []
     assert verdict.plan["clients"] == {"networks": networks, "machines": machines}
     assert verdict.plan["rewrite"] == ("all" if given else "")
-    main_cf = render(verdict.plan)["main.cf"]
+    main_cf = render(verdict)["main.cf"]
     own = "127.0.0.0/8, [::ffff:127.0.0.0]/104, [::1]/128"
     assert f"mynetworks = {', '.join([own, *networks])}\n" in main_cf
     assert "smtpd_client_restrictions = permit_mynetworks, reject\n" in main_cf
@@ -159,16 +159,16 @@ def test_no_parameter_lets_in_who_is_not_listed(judge: Judge, name: str) -> None
 def test_what_this_postfix_knows_against_smuggling_is_set(
     judge: Judge, render: Render, version: str, known: bool
 ) -> None:
-    main_cf = render(judge(clients=["172.17.0.0/16"]).plan, __smarthost_version=version)["main.cf"]
+    main_cf = render(judge(clients=["172.17.0.0/16"]), __smarthost_version=version)["main.cf"]
     assert ("smtpd_forbid_bare_newline = normalize" in main_cf) == known
     assert "reject_unauth_pipelining" in main_cf
 
 
 def test_clients_get_tls_where_there_is_a_certificate(judge: Judge, render: Render) -> None:
     clients = {"clients": ["172.17.0.0/16"]}
-    assert "smtpd_tls_security_level" not in render(judge(**clients).plan)["main.cf"]
+    assert "smtpd_tls_security_level" not in render(judge(**clients))["main.cf"]
     for name in ("smtpd_tls_chain_files", "smtpd_tls_cert_file"):
-        main_cf = render(judge(**clients, parameters={name: "/etc/ssl/nas.pem"}).plan)["main.cf"]
+        main_cf = render(judge(**clients, parameters={name: "/etc/ssl/nas.pem"}))["main.cf"]
         assert "smtpd_tls_security_level = may\n" in main_cf
 
 
@@ -176,19 +176,19 @@ def test_clients_get_tls_where_there_is_a_certificate(judge: Judge, render: Rend
 
 
 def test_all_may_be_written_to_where_nothing_is_said(judge: Judge, render: Render) -> None:
-    assert "transport_maps" not in render(judge().plan)["main.cf"]
+    assert "transport_maps" not in render(judge())["main.cf"]
 
 
 def test_no_one_else_than_those_named_may_be_written_to(judge: Judge, render: Render) -> None:
     verdict = judge(allowed_recipients=["Bob@Fastmail.com", "@casey.test"], aliases={"ups": "ups@casey.test"})
     assert verdict.faults == []
-    files = render(verdict.plan)
+    files = render(verdict)
     assert "transport_maps = regexp:@slot@/allowed\n" in files["main.cf"]
     assert "if !/^(bob@fastmail\\.com|.*@casey\\.test)$/\n/@/ error:5.7.1" in files["allowed"]
 
 
 def test_what_is_written_to_a_name_of_the_host_waits_for_its_alias(judge: Judge, render: Render) -> None:
-    files = render(judge(allowed_recipients=["bob@fastmail.com"]).plan, __smarthost_public_names=["web.casey.test"])
+    files = render(judge(allowed_recipients=["bob@fastmail.com"]), __smarthost_public_names=["web.casey.test"])
     assert "smtpd_recipient_restrictions = check_recipient_access regexp:@slot@/refused\n" in files["main.cf"]
     assert "|web\\.casey\\.test)$/\nif !/^(bob@fastmail\\.com)$/\n/@./ 550 5.7.1" in files["refused"]
 

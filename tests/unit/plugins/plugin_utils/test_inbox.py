@@ -23,7 +23,7 @@ def inbox(**given: Any) -> dict[str, Any]:
     """The mailbox of a host whose variables are right."""
     verdict = rendering.judge(**given)
     assert not verdict.faults
-    found: dict[str, Any] = verdict.plan["inbox"]
+    found: dict[str, Any] = verdict.secrets["inbox"]
     return found
 
 

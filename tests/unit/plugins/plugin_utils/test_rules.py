@@ -64,7 +64,7 @@ def test_there_is_a_good_host_for_every_preset_that_takes_a_password(
 def test_a_usual_host_is_accepted(judge: Judge, providers: dict[str, dict[str, Any]], provider: str) -> None:
     verdict = judge(**good(provider))
     assert verdict.faults == []
-    account = verdict.plan["accounts"][0]
+    account = {**verdict.secrets["logins"][0], **verdict.plan["accounts"][0]}
     expected = GOOD[provider][1]
     assert {name: account[name] for name in expected} == expected
     # The role warns of what everyone who uses the preset has to know, or of nothing.
@@ -324,7 +324,7 @@ def test_another_sign_than_the_at_is_the_same_login_at_fastmail(judge: Judge, re
     account = verdict.plan["accounts"][0]
     assert (account["username"], account["from"]) == (f"bob{sign}bobs.org", "bob@bobs.org")
     assert verdict.plan["aliases"] == {"root": ["bob@bobs.org"]}
-    table = configuration.parse_table(render(verdict.plan)["sasl_passwd"])
+    table = configuration.parse_table(render(verdict)["sasl_passwd"])
     assert list(table.values()) == [f"bob{sign}bobs.org:{APP_PASSWORD}"]
 
 
@@ -365,17 +365,17 @@ def test_another_sign_than_the_at_hides_nothing(judge: Judge, variables: dict[st
 def test_spaces_of_an_app_password_are_taken_out(judge: Judge, variables: dict[str, Any], kept: str) -> None:
     verdict = judge(**variables)
     assert (verdict.faults, verdict.warnings) == ([], [])
-    assert verdict.plan["accounts"][0]["password"] == kept
+    assert verdict.secrets["logins"][0]["password"] == kept
 
 
 def test_icloud_password_keeps_its_hyphens(judge: Judge) -> None:
-    account = judge(**good("icloud", password="qwhr-tzui-opas-dfgh")).plan["accounts"][0]
+    account = judge(**good("icloud", password="qwhr-tzui-opas-dfgh")).secrets["logins"][0]
     assert account["password"] == "qwhr-tzui-opas-dfgh"
 
 
 @pytest.mark.parametrize("provider", ["custom", "microsoft365", "migadu"])
 def test_spaces_of_a_password_that_people_chose_are_kept(judge: Judge, provider: str) -> None:
-    account = judge(**good(provider, password="correct horse")).plan["accounts"][0]
+    account = judge(**good(provider, password="correct horse")).secrets["logins"][0]
     assert account["password"] == "correct horse"
 
 
@@ -1120,7 +1120,7 @@ def test_an_accepted_login_is_the_one_line_of_the_password_table(
     verdict = judge(**variables)
     if verdict.faults:
         return
-    text = render(verdict.plan)["sasl_passwd"]
+    text = render(verdict)["sasl_passwd"]
     assert len(_entries(text)) == 1
     table = configuration.parse_table(text)
     assert table == {"[smtp.strato.de]:465": f"{username}:{password}"}
@@ -1133,7 +1133,7 @@ def test_the_password_is_filed_under_the_very_relayhost(judge: Judge, render: Re
     verdict = judge(**good("custom", host=host, port=port))
     if verdict.faults:
         return
-    files = render(verdict.plan)
+    files = render(verdict)
     relayhost = configuration.parse_main_cf(files["main.cf"])["relayhost"]
     assert relayhost == f"[{host.lower()}]:{port}"
     assert list(configuration.parse_table(files["sasl_passwd"])) == [relayhost]
@@ -1166,8 +1166,8 @@ def test_accepted_parameters_are_there_and_no_other_line_of_main_cf_changes(
     verdict = judge(parameters=parameters)
     if verdict.faults:
         return
-    without = render(judge().plan, smarthost_rewrite=rewrite)["main.cf"]
-    text = render(verdict.plan, smarthost_rewrite=rewrite)["main.cf"]
+    without = render(judge(), smarthost_rewrite=rewrite)["main.cf"]
+    text = render(verdict, smarthost_rewrite=rewrite)["main.cf"]
     base = configuration.parse_main_cf(without)
     found = configuration.parse_main_cf(text)
     assert found == {**base, **verdict.plan["parameters"]}
@@ -1181,7 +1181,7 @@ def test_an_accepted_host_name_is_a_single_name(judge: Judge, render: Render, ho
     verdict = judge(hostname=hostname, ca_file=None)
     if verdict.faults or not hostname:
         return
-    main_cf = configuration.parse_main_cf(render(verdict.plan)["main.cf"])
+    main_cf = configuration.parse_main_cf(render(verdict)["main.cf"])
     assert main_cf["myhostname"] == hostname.lower()
     assert "$" not in main_cf["mydestination"] and "/" not in main_cf["mydestination"]
 
@@ -1195,17 +1195,34 @@ def test_every_from_survives_main_cf_and_the_header_checks(judge: Judge, render:
         # Then the person has been told.
         assert "smarthost_from" in only_fault(verdict)
         return
-    files = render(verdict.plan)
+    files = render(verdict)
     assert _entries(files["generic"])[-2] == f"/./ {sender}"
     assert _entries(files["header_checks"])[0].endswith(f" REPLACE From: {sender}")
 
 
 @pytest.mark.parametrize("provider", [name for name in GOOD if "password" in GOOD[name][0]])
 def test_a_password_is_in_its_table_and_in_no_other_file(judge: Judge, render: Render, provider: str) -> None:
-    plan = judge(**good(provider)).plan
-    password = plan["accounts"][0]["password"]
-    files = render(plan, smarthost_rewrite="all")
+    verdict = judge(**good(provider))
+    password = verdict.secrets["logins"][0]["password"]
+    files = render(verdict, smarthost_rewrite="all")
     assert [name for name, text in files.items() if password in text] == ["sasl_passwd"]
+
+
+def test_a_plan_can_be_shown(judge: Judge) -> None:
+    secrets = ["k3j5h6g7f8d9s0a1", "T8c W!k2p#9", "qwhr-tzui-opas-dfgh", "aB3~hidden-value", "ntfy.bobs.org/topic"]
+    inbox = {"inbox_host": "imap.bobs.org", "inbox_username": "bob@bobs.org", "inbox_password": secrets[1]}
+    family = {"name": "family", "provider": "icloud", "username": "sasha@icloud.com", "password": secrets[2]}
+    app = "6731de76-14a6-49ae-97bc-6eba6914391e"
+    office = {
+        "name": "office", "provider": "microsoft365", "username": "ann@bobs.org", "auth": "oauth",
+        "oauth_client_id": app, "oauth_tenant": "bobs.org", "oauth_client_secret": secrets[3],
+    }  # fmt: skip
+    senders = {"family": ["sasha@icloud.com"], "office": ["ann@bobs.org"]}
+    accounts = [{**one, "senders": senders[one["name"]]} for one in (family, office)]
+    verdict = judge(accounts=accounts, watch_ntfy=f"https://{secrets[4]}", **inbox)
+    assert verdict.faults == []
+    assert [secret for secret in secrets if secret not in str(verdict.secrets)] == []
+    assert [secret for secret in secrets if secret in str(verdict.plan)] == []
 
 
 @pytest.mark.parametrize("provider", GOOD)
@@ -1220,7 +1237,7 @@ def test_the_domains_of_all_addresses_of_a_plan_are_public(judge: Judge, provide
 
 
 def test_the_login_is_tried_as_postfix_will_log_in(judge: Judge) -> None:
-    assert judge(verify_login="required", tls_security_level="secure").plan["logins"] == [{
+    assert judge(verify_login="required", tls_security_level="secure").secrets["logins"] == [{
         "id": "", "provider": "fastmail", "host": "smtp.fastmail.com", "port": 465, "tls": "implicit",
         "tls_security_level": "secure", "username": "bob@fastmail.com", "password": "k3j5h6g7f8d9s0a1",
         "sender": "bob@fastmail.com", "recipient": "", "required": True,

@@ -42,7 +42,7 @@ def tables(**given: object) -> dict[str, str]:
     """The tables of a host nas.lan."""
     verdict = rendering.judge(**given)
     assert not verdict.faults
-    return rendering.render(verdict.plan)
+    return rendering.render(verdict)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_domain_inside_the_network_that_the_relay_knows_is_left_to_it() -> Non
 
 def test_as_whom_mail_left_before_the_role_leaves_as_the_account() -> None:
     earlier = ["ann+ups@old.test", "ups@fastmail.com"]
-    text = rendering.render(rendering.judge().plan, __smarthost_earlier_senders=earlier)["sender"]
+    text = rendering.render(rendering.judge(), __smarthost_earlier_senders=earlier)["sender"]
     assert look_up(text, "ann+ups@old.test") == "ann+ups@old.test.localdomain"
     assert look_up(text, "annups@old.test") is None
     # An alias of the account, as far as can be told.
@@ -161,7 +161,7 @@ def test_an_accepted_value_is_one_line_and_no_more(key: str, value: str) -> None
         aliases={"root": "bob@bobs.test", f"u{key}": f"{value}@bobs.test"}, generic={f"u{key}": f"u{value}@bobs.test"}
     )
     if not verdict.faults:
-        files = rendering.render(verdict.plan)
+        files = rendering.render(verdict)
         assert files["virtual"].count("\n") == plain["virtual"].count("\n") + 1
         assert files["generic"].count("\n") == plain["generic"].count("\n")
         assert files["sender"].count("\n") == plain["sender"].count("\n")

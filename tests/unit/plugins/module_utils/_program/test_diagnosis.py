@@ -14,11 +14,12 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import diagn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshop.pages import provider_files
+from workshop.pages import provider_files, provider_schema
 
 ENTRIES = {entry.key: entry for entry in diagnosis.TABLE}
 MET = tuple(provider_files.met())
 PRESETS = provider_files.presets()
+KINDS = provider_schema.REPLY["kind"].choices
 
 
 def occurs(sentence: str, text: str) -> bool:
@@ -220,7 +221,7 @@ def test_keys_are_unique_and_stable_names() -> None:
 
 @pytest.mark.parametrize("entry", diagnosis.TABLE, ids=lambda entry: entry.key)
 def test_entry_is_complete(entry: diagnosis.Entry, providers: dict[str, Any]) -> None:
-    assert entry.kind in diagnosis.KINDS
+    assert entry.kind in KINDS
     assert entry.says or entry.says_there
     assert set(entry.providers) <= set(providers)
     assert entry.providers or not entry.says_there, "without a provider, these never match"
@@ -241,7 +242,7 @@ def test_remedy_names_only_variables_that_there_are(entry: diagnosis.Entry, role
 
 
 def test_every_kind_is_in_use() -> None:
-    assert {entry.kind for entry in diagnosis.TABLE} == set(diagnosis.KINDS)
+    assert {entry.kind for entry in diagnosis.TABLE} == set(KINDS)
 
 
 def test_refused_login_with_an_own_remedy_names_the_variables() -> None:
@@ -274,7 +275,7 @@ def test_every_sentence_of_an_entry_is_reached(entry: diagnosis.Entry) -> None:
             )
             others = [other for other in diagnosis.TABLE if other.key != entry.key]
             index = diagnosis._index([*others, lonely])
-            found = [diagnosis._find(line, provider, index) for provider, line in lines]
+            found = [diagnosis.explain(line, provider, index) for provider, line in lines]
             assert lonely in found, f"no tested line is decided by {said_!r}"
 
 
@@ -287,16 +288,16 @@ def test_more_text_wins() -> None:
     long = diagnosis.Entry("long", "login", "C.", "R.", says=("mail denied … tuesday",))
     for table in ([short, long], [long, short]):
         index = diagnosis._index(table)
-        assert diagnosis._find("550 Mail denied until Tuesday", "gmx", index) is long
-        assert diagnosis._find("550 Mail denied until Monday", "gmx", index) is short
-        assert diagnosis._find("550 Tuesday: mail denied", "gmx", index) is short
+        assert diagnosis.explain("550 Mail denied until Tuesday", "gmx", index) is long
+        assert diagnosis.explain("550 Mail denied until Monday", "gmx", index) is short
+        assert diagnosis.explain("550 Tuesday: mail denied", "gmx", index) is short
 
 
 def test_parts_of_a_sentence_follow_each_other() -> None:
     index = diagnosis._index([diagnosis.Entry("gap", "login", "C.", "R.", says=("not … nothing now",))])
-    assert diagnosis._find("it is not 42, nothing now", None, index)
-    assert diagnosis._find("nothing now, not", None, index) is None
-    assert diagnosis._find("nothing now", None, index) is None, "one text is not two parts"
+    assert diagnosis.explain("it is not 42, nothing now", None, index)
+    assert diagnosis.explain("nothing now, not", None, index) is None
+    assert diagnosis.explain("nothing now", None, index) is None, "one text is not two parts"
 
 
 def test_between_equals_the_providers_own_wins_then_anybodys() -> None:
@@ -306,18 +307,18 @@ def test_between_equals_the_providers_own_wins_then_anybodys() -> None:
     text = "550 Mail denied"
     for table in ([own, foreign, anybody], [anybody, foreign, own], [foreign, anybody, own]):
         index = diagnosis._index(table)
-        assert diagnosis._find(text, "gmx", index) is own
-        assert diagnosis._find(text, "zoho", index) is foreign
-        assert diagnosis._find(text, "custom", index) is anybody
-        assert diagnosis._find(text, None, index) is anybody
-    assert diagnosis._find(text, None, diagnosis._index([own, foreign])) is foreign
-    assert diagnosis._find(text, None, diagnosis._index([own])) is None
+        assert diagnosis.explain(text, "gmx", index) is own
+        assert diagnosis.explain(text, "zoho", index) is foreign
+        assert diagnosis.explain(text, "custom", index) is anybody
+        assert diagnosis.explain(text, None, index) is anybody
+    assert diagnosis.explain(text, None, diagnosis._index([own, foreign])) is foreign
+    assert diagnosis.explain(text, None, diagnosis._index([own])) is None
 
 
 def test_what_is_inside_a_frame_goes_before_the_frame() -> None:
     inside = diagnosis.Entry("inside", "login", "C.", "R.", says=("no",))
     index = diagnosis._index([*diagnosis.TABLE, inside])
-    found = diagnosis._find("delivery temporarily suspended: No", None, index)
+    found = diagnosis.explain("delivery temporarily suspended: No", None, index)
     assert found is inside
 
 
@@ -327,7 +328,7 @@ def test_place_in_the_table_does_not_matter() -> None:
         random.Random(seed).shuffle(table)
         index = diagnosis._index(table)
         for provider, line, key in ALL_CASES:
-            found = diagnosis._find(line, provider, index)
+            found = diagnosis.explain(line, provider, index)
             assert found and found.key == key, line
 
 

@@ -419,7 +419,7 @@ def test_a_provider_that_is_away_is_named_as_what_smarthost_retry_asks_for(accou
     code, said = through.docmd("AUTH", _plain(tokens.local_secret()))
     assert (code, said) == (421, b"4.4.1 localhost: connecting to localhost port 1: Connection refused")
     reason = f"SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 421 {said.decode()}"
-    assert queued.waits_for({"queue_name": "deferred", "recipients": [{"delay_reason": reason}]}, "localhost", 587)
+    assert queued.reason_away({"queue_name": "deferred", "recipients": [{"delay_reason": reason}]}, "localhost", 587)
 
 
 def test_a_wrong_certificate_is_no_outage(account: Any, authority: Path, through: smtplib.SMTP) -> None:

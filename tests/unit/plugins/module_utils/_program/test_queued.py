@@ -46,7 +46,7 @@ def test_a_pause_without_a_known_reason_is_still_shown() -> None:
     ],
 )
 def test_who_waits_for_a_provider_that_is_away_need_not_wait_for_long(reason: str) -> None:
-    assert queued.AWAY.match(queued.without_suspension(reason))
+    assert queued.AWAY.match(reason.removeprefix(queued.SUSPENDED))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_who_waits_for_a_provider_that_is_away_need_not_wait_for_long(reason: st
     ],
 )
 def test_what_the_provider_has_put_off_is_not_tried_more_often(reason: str) -> None:
-    assert not queued.AWAY.match(queued.without_suspension(reason))
+    assert not queued.AWAY.match(reason.removeprefix(queued.SUSPENDED))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,6 @@ def test_what_the_provider_has_put_off_is_not_tried_more_often(reason: str) -> N
 def test_only_what_waits_for_the_provider_itself_is_a_reason_to_ask_it(queue: str, host: str, waits: bool) -> None:
     reason = f"delivery temporarily suspended: connect to {host}[1.2.3.4]:465: Connection refused"
     mail = {"queue_name": queue, "recipients": [{"address": "you@example.com", "delay_reason": reason}]}
-    assert queued.waits_for(mail, "smtp.fastmail.com", 465) == waits
+    assert bool(queued.reason_away(mail, "smtp.fastmail.com", 465)) == waits
     # Another account's port of the same server.
-    assert not queued.waits_for(mail, "smtp.fastmail.com", 587)
+    assert not queued.reason_away(mail, "smtp.fastmail.com", 587)

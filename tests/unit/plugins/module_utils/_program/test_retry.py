@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pytest
 from ansible_collections.homelab.mail.plugins.module_utils._program import retry
 
 AWAY = "connect to smtp.fastmail.com[1.2.3.4]:465: Connection refused"
@@ -135,11 +133,3 @@ def test_a_queue_that_was_emptied_by_hand_is_forgotten() -> None:
         house.look()
     house.queue = {}
     assert (house.look(), house.memory) == (retry.NOTHING, {})
-
-
-@pytest.mark.parametrize("text", [None, "", "[1]", "{"])
-def test_a_memory_that_is_damaged_is_none(tmp_path: Path, text: str | None) -> None:
-    path = tmp_path / "retry.json"
-    if text is not None:
-        path.write_text(text)
-    assert retry.remembered(str(path)) == {}

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from ansible_collections.homelab.mail.plugins.module_utils._program import (
     accounts,
+    files,
     health,
     login,
     queued,
-    retry,
     services,
     smarthost,
     system,
@@ -91,7 +91,7 @@ def told(host_log: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
     monkeypatch.setattr(system, "values", lambda *names: {"relayhost": "[smtp.fastmail.com]:465"})
     monkeypatch.setattr(system, "listening", lambda interfaces: {"127.0.0.1": "220 nas.lan"})
     monkeypatch.setattr(queued, "queue", lambda provider, now: state()["queue"])
-    monkeypatch.setattr(retry, "remembered", dict)
+    monkeypatch.setattr(files, "remembered", lambda path: {})
     monkeypatch.setattr(services, "idle", lambda _manager: [])
     monkeypatch.setattr(time, "time", lambda: NOW)
     said = "\n".join(host_log)
@@ -115,12 +115,6 @@ def test_a_notice_that_was_delivered_is_no_delivery(monkeypatch: pytest.MonkeyPa
     notice = f"{NOW:.6f} nas postfix/bounce[9]: 4F5A0B2C3D: sender non-delivery notification: 4F5A1B2C3D"
     assert told([LINES[0]], monkeypatch)["last_delivery"]["id"] == "4F5A1B2C3D"
     assert told([LINES[0], notice], monkeypatch)["last_delivery"] is None
-
-
-def test_the_last_word_on_a_mail_counts() -> None:
-    again = LINES[0].replace("4F5A1B2C3D", "4F5A0B2C3D")
-    assert smarthost._last_word([LINES[1], again], "4F5A0B2C3D")["status"] == "sent"
-    assert smarthost._last_word(LINES[:1], "4F5A0B2C3D") == {}
 
 
 def test_the_state_is_json() -> None:

@@ -31,9 +31,9 @@ from workshop import lab
 from workshop.lab.host import ENTER, exec, podman
 from workshop.lab.provider import ACCOUNT, Provider
 
-PROJECT = Path(__file__).resolve().parents[3]
-# Other scenarios have a link to this file.
-SCENARIO = Path(__file__).absolute().parents[1]
+PROJECT = Path(__file__).resolve().parents[1]
+# Molecule gives the name; by hand it is needed for all but the default one.
+SCENARIO = PROJECT / "molecule" / os.environ.get("MOLECULE_SCENARIO_NAME", "default")
 INVENTORIES = (PROJECT / "workshop/lab/inventory", SCENARIO / "inventory")
 LAB = os.environ.get("LAB", "molecule") + ("" if SCENARIO.name == "default" else f"-{SCENARIO.name}")
 DEFERRAL_SECONDS = 30
