@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import pwd
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,7 +93,7 @@ def parse(text: str) -> dict[str, list[str]]:
     {'root': ['a@b', 'c@d']}
     """
     table: dict[str, list[str]] = {}
-    for line in _logical_lines(text):
+    for line in configuration.logical_lines(text):
         found = _KEY.fullmatch(line)
         # Sendmail's mark of a complete table, and what NIS wants to know.
         if found and not found.group(1).startswith(("@", "YP_")):
@@ -106,24 +107,8 @@ def parse_virtual(text: str) -> dict[str, list[str]]:
     >>> parse_virtual("root@nas.lan\\ta@b\\n@nas.lan c@d\\n")
     {'root@nas.lan': ['a@b'], '@nas.lan': ['c@d']}
     """
-    pairs = (line.split(None, 1) for line in _logical_lines(text))
+    pairs = (line.split(None, 1) for line in configuration.logical_lines(text))
     return {pair[0].lower(): targets(pair[1]) for pair in pairs if len(pair) == 2}
-
-
-def _logical_lines(text: str) -> Iterator[str]:
-    """Lines with those that continue them, without comments."""
-    whole = ""
-    for line in text.splitlines():
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if line[0].isspace():
-            whole += " " + line.strip()
-        else:
-            if whole:
-                yield whole
-            whole = line
-    if whole:
-        yield whole
 
 
 def split_maps(value: str) -> list[str]:
@@ -273,12 +258,12 @@ def _kind(target: str) -> Leaf:
 def _end(end: Leaf) -> str:
     """Where mail ends, in words; of a command only its name, because an argument may be a secret."""
     if end.kind == "mailbox":
-        return f"the mailbox of {_shown(end.text)} on this host"
+        return f"the mailbox of {end.text} on this host"
     if end.text.startswith("|"):
-        return f"the command {_shown((end.text[1:].split() or ['?'])[0])}"
+        return f"the command {(end.text[1:].split() or ['?'])[0]}"
     if end.text.startswith("/"):
-        return f"the file {_shown(end.text)}"
-    return f"the list {_shown(end.text[len(':include:') :])}" if end.kind == "other" else _shown(end.text)
+        return f"the file {end.text}"
+    return f"the list {end.text[len(':include:') :]}" if end.kind == "other" else end.text
 
 
 def _shown(text: str) -> str:
@@ -296,19 +281,18 @@ def _list(names: Iterable[str]) -> str:
 def look(host: Host, own_names: list[str], asks_postfix: bool) -> Before:
     """Who gets mail of local users now: by Postfix, where one was configured, else as most mailers have it."""
     accounts = {entry.pw_name.lower(): entry for entry in pwd.getpwall()}
-    users = {user: entry.pw_dir for user, entry in accounts.items()}
     before = Before(domains=[name.lower() for name in own_names])
     # Postfix is asked: what stands in main.cf may be made of other parameters, or be a default.
     values = configuration.parse_main_cf(host.command("postconf", "-x", *_PARAMETERS)[1]) if asks_postfix else {}
     if values:
-        _ask_postfix(host, before, values, users)
+        _ask_postfix(host, before, values, list(accounts))
     else:
         before.aliases = parse(host.read(ALIASES))
     for user, entry in accounts.items():
         found = _forward(host, entry.pw_dir, entry.pw_uid)
         if found:
             before.forwards[user] = before.forward_files[os.path.join(entry.pw_dir, FORWARD)] = found
-    before.mailboxes = _mailboxes(users, values)
+    before.mailboxes = _mailboxes({user: entry.pw_dir for user, entry in accounts.items()}, values)
     return before
 
 
@@ -324,14 +308,13 @@ def _forward(host: Host, home: str, user: int) -> list[str]:
     return []
 
 
-def _ask_postfix(host: Host, before: Before, values: Mapping[str, str], users: Iterable[str]) -> None:
+def _ask_postfix(host: Host, before: Before, values: Mapping[str, str], names: list[str]) -> None:
     """What its tables say."""
     destinations = re.split(r"[\s,]+", values.get("mydestination", "").lower())
     origin = values.get("myorigin", "").lower()
     if origin.startswith("/"):
         origin = host.read(origin).split("\n")[0].strip().lower()
     before.domains = [name for name in dict.fromkeys([origin, *destinations, *before.domains]) if name]
-    names = list(users)
     for spelled in split_maps(values.get("virtual_alias_maps", "")):
         whole = [f"{name}@{domain}" for name in names for domain in before.domains]
         for key, found in _table(host, spelled, [*whole, *names], alias=False).items():
@@ -365,9 +348,7 @@ def _table(host: Host, spelled: str, keys: list[str], alias: bool) -> dict[str, 
             out, alias = host.read(path), alias and kind != "texthash"
         return (parse if alias else parse_virtual)(out)
     asked = keys if kind in _QUICK else [key for key in keys if key.partition("@")[0] == ROOT]
-    argv = [host.path("postmap"), "-q", "-", spelled]
-    _code, out, _err = host.module.run_command(argv, data="\n".join(asked) + "\n", environ_update={"LC_ALL": "C"})
-    return parse_virtual(out)
+    return parse_virtual(host.command("postmap", "-q", "-", spelled, text="\n".join(asked) + "\n")[1])
 
 
 def _mailboxes(users: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
@@ -378,12 +359,8 @@ def _mailboxes(users: Mapping[str, str], values: Mapping[str, str]) -> dict[str,
         if values.get("home_mailbox"):
             path = os.path.join(home, values["home_mailbox"])
         # One file, or a folder with one for each mail.
-        for box in (path, os.path.join(path, "new"), os.path.join(path, "cur")):
-            with contextlib.suppress(OSError):
-                if (
-                    os.listdir(box)
-                    if os.path.isdir(box) and box != path
-                    else os.path.isfile(box) and os.path.getsize(box)
-                ):
-                    found[user] = path.rstrip("/")
+        mails = [mail for kind in ("new", "cur") for mail in glob.glob(os.path.join(glob.escape(path), kind, "*"))]
+        with contextlib.suppress(OSError):
+            if mails or (os.path.isfile(path) and os.path.getsize(path)):
+                found[user] = path.rstrip("/")
     return found

@@ -28,7 +28,10 @@ def take(host: Host, restart: bool) -> None:
     if restart:
         start(host)
     else:
-        _reload(host)
+        # Mail under way goes on.
+        code, _out, err = host.command("postfix", "reload")
+        if code != 0:
+            raise Refused(f"Postfix does not reload: {err.strip()}")
     _wait_for_greeting(host, mark)
 
 
@@ -51,13 +54,6 @@ def start(host: Host) -> None:
         raise Refused(f"Postfix does not start. {_last_words(host, mark) or error}") from error
     if before and host.master() == before:
         raise Refused(f"Postfix was told to restart, but its process {before} still runs. {_last_words(host, mark)}")
-
-
-def _reload(host: Host) -> None:
-    """Let Postfix read its configuration again; mail under way goes on."""
-    code, _out, err = host.command("postfix", "reload")
-    if code != 0:
-        raise Refused(f"Postfix does not reload: {err.strip()}")
 
 
 def _await_deliveries(host: Host) -> None:

@@ -10,7 +10,7 @@ import glob
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 QUEUE = "/var/spool/postfix"
 # How the host was found, in the folder `original`.
 RECORD = "found.json"
-# Where master writes its process number, below that.
-MASTER = "pid/master.pid"
 EVERYWHERE = (("0.0.0.0", 25), ("::", 25))
 
 
@@ -186,33 +184,27 @@ class Host:
 
         `program` is what of the program is compared: path -> text and mode.
         """
+        files = {**program, **self.job_files(main_cf)}
+        there = self._sealed("", files, self.read)
         outdated = {
             path: (text, mode)
-            for path, (text, mode) in {**program, **self.job_files(main_cf)}.items()
-            if self.read(path) != text or not self.is_owned(path, mode)
+            for path, (text, mode) in files.items()
+            if there.get(path) != configuration.seal("", stat.S_IFREG | mode, text=text)
         }
         wanted, running = self.jobs(main_cf), self.running()
         return Found(
             running,
-            self.astray(main_cf) if running else "",
+            self.astray() if running else "",
             self.manager.enabled() if self.installed else False,
             outdated,
             [
                 job
-                for job, files in wanted.items()
-                if files and (files.keys() & outdated or (self.manager.times_jobs and self.manager.idle(job)))
+                for job, own in wanted.items()
+                if own and (own.keys() & outdated or (self.manager.times_jobs and self.manager.idle(job)))
             ],
-            self.jobs_left(job.name for job in wanted),
+            self.jobs_left({job.name for job in wanted}),
             alternatives.other(),
         )
-
-    def is_owned(self, path: str, mode: int) -> bool:
-        """Whether a path is root's and has just this mode."""
-        try:
-            status = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 0, mode)
 
     def running(self) -> bool:
         """Whether the master daemon of this configuration runs, and not only until a user logs out."""
@@ -232,10 +224,14 @@ class Host:
             pass
         return False
 
-    def master(self, main_cf: str | None = None) -> str:
+    def _master_file(self) -> str:
+        """Where it writes its process number."""
+        return os.path.join(self.queue(self.read(self.main_cf)), "pid/master.pid")
+
+    def master(self) -> str:
         """Process number of the master daemon; empty where none has written it down, or it has ended."""
-        pid = self.read(os.path.join(self.queue(self.read(self.main_cf) if main_cf is None else main_cf), MASTER))
-        return pid.strip() if pid.strip() and os.path.isdir(f"/proc/{pid.strip()}") else ""
+        pid = self.read(self._master_file()).strip()
+        return pid if pid and os.path.isdir(f"/proc/{pid}") else ""
 
     def sockets(self, pid: str, state: str) -> list[tuple[str, int]]:
         """Address and port of a process's sockets that are in a state."""
@@ -245,16 +241,16 @@ class Host:
                 found += [known[link] for link in [os.readlink(path)] if link in known]
         return found
 
-    def astray(self, main_cf: str | None = None) -> str:
+    def astray(self) -> str:
         """Why a master daemon that runs is not the one that should; empty where nothing is seen against it."""
-        pid, text = self.master(main_cf), self.read(self.main_cf) if main_cf is None else main_cf
+        pid, values = self.master(), configuration.parse_main_cf(self.read(self.main_cf))
         if not pid:
             return ""
         if not self.manager.owns(self.read(f"/proc/{pid}/cgroup")):
             return "it was not started as a service, so nothing keeps it"
-        if self._is_older(main_cf):
+        if self._is_older():
             return "an update has replaced its program, and the old one goes on"
-        interfaces = configuration.parse_main_cf(text).get("inet_interfaces", "all").replace(",", " ").split()
+        interfaces = values.get("inet_interfaces", "all").replace(",", " ").split()
         # If other processes cannot be looked into: a process that has a port everywhere has it on loopback alone.
         everywhere = [(name, port) for name, port in system.sockets("0A").values() if (name, port) in EVERYWHERE]
         listens = dict.fromkeys(name for name, _port in [*self.sockets(pid, "0A"), *everywhere])
@@ -263,12 +259,12 @@ class Host:
             return f"it also listens on {', '.join(beyond)}, which inet_interfaces does not allow"
         return ""
 
-    def _is_older(self, main_cf: str | None) -> bool:
+    def _is_older(self) -> bool:
         """Whether the master daemon was started before its program was installed."""
-        started = os.path.join(self.queue(self.read(self.main_cf) if main_cf is None else main_cf), MASTER)
+        program = os.path.join(self.compiled_in["daemon_directory"], "master")
         with suppress(OSError):
             # What a package brings has the time of its making; only the other time is that of the installation.
-            return os.stat(started).st_mtime < os.stat(f"{self.compiled_in['daemon_directory']}/master").st_ctime
+            return os.stat(self._master_file()).st_mtime < os.stat(program).st_ctime
         return False
 
     def has_stale_chroot(self) -> bool:
@@ -295,12 +291,10 @@ class Host:
         """All of their files: path -> text and mode."""
         return {path: (text, 0o644) for files in self.jobs(main_cf).values() for path, text in files.items()}
 
-    def jobs_left(self, wanted: Iterable[str] = ()) -> list[services.Job]:
+    def jobs_left(self, wanted: Collection[str] = ()) -> list[services.Job]:
         """Those of a run before, but for these names."""
-        ours = {job.name: job for job in (services.retry(QUEUE), services.watch(1), services.renew())}
-        for name in wanted:
-            ours.pop(name)
-        return [job for job in ours.values() if any(map(os.path.lexists, self.manager.schedule(job)))]
+        others = [job for job in (services.retry(QUEUE), services.watch(1), services.renew()) if job.name not in wanted]
+        return [job for job in others if any(map(os.path.lexists, self.manager.schedule(job)))]
 
     @cached_property
     def compiled_in(self) -> dict[str, str]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import aliases
+from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, master
+from ansible_collections.homelab.mail.plugins.module_utils._program import system
 from ansible_collections.homelab.mail.plugins.module_utils.addresses import is_private_domain
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _STORES = re.compile(r"lmtp:|dovecot|cyrus|/deliver\b")
 # What makes a list of an alias, or notices of mail; and whatever else is there to be run.
 _LISTS = re.compile(r"mailman|majordomo|sympa|mlmmj|ezmlm|schleuder|listserv|proxmox-mail-forward")
 _MAIL_PORTS = {25, 465, 587}
-_LOOPBACK_WORDS = re.compile(r"[0-9A-F]{6}7F|0{24}01000000|0{16}FFFF0000[0-9A-F]{6}7F")
 
 
 def refusal(signs: Iterable[str]) -> str:
@@ -159,16 +159,5 @@ def other_signs(host: Host, own_names: list[str]) -> list[str]:
     """What says so of another mailer: its own configuration, and that it listens to more than this host."""
     # The file outlives an exim that was removed.
     exim = exim_signs(host.read(EXIM_SETTINGS), own_names) if os.path.exists(EXIM) else []
-    return [*exim, *_listens(host)]
-
-
-def _listens(host: Host) -> list[str]:
-    """Ports for mail that are open to more than this host."""
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for row in (line.split() for line in host.read(table).splitlines()[1:]):
-            address, _colon, port = row[1].partition(":")
-            # State 0A listens; an address stands there in words of the machine's order.
-            if row[3] == "0A" and int(port, 16) in _MAIL_PORTS and not _LOOPBACK_WORDS.fullmatch(address):
-                found.add(int(port, 16))
-    return [f"port {port} is open to other hosts" for port in sorted(found)]
+    beyond = {port for name, port in system.sockets("0A").values() if not master.LOOPBACK.fullmatch(name)}
+    return [*exim, *(f"port {port} is open to other hosts" for port in sorted(beyond & _MAIL_PORTS))]

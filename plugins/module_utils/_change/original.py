@@ -131,15 +131,15 @@ class Original:
         found = self.found()
         maps = configuration.password_maps(self.main_cf())
         for path in configuration.table_files(maps, self.host.directory) if found else []:
-            suffixes = sorted({*configuration.COMPILED.values()})
-            compiled = [suffix for suffix in suffixes if os.path.exists(path + suffix)]
-            present = [path] if os.path.isfile(path) else []
-            present += [path + suffix for suffix in compiled]
+            there = [path, *(path + suffix for suffix in sorted({*configuration.COMPILED.values()}))]
+            present = [name for name in there if os.path.isfile(name)]
             if not present or path.startswith(self.host.folder):
                 continue
             if path not in [table["path"] for table in found["password_tables"]]:
                 # Some people remove the text when it is compiled.
-                text = self.host.read(path) if path in present else self._decompiled(maps, path)
+                text = self.host.read(path)
+                for spelled in self._spelled(maps, path)[:1] if path not in present else []:
+                    text = self.host.command("postmap", "-s", spelled)[1]
                 if not text:
                     # It could not be given back.
                     self.host.module.warn(
@@ -149,17 +149,11 @@ class Original:
                 kept = os.path.join(self.folder, f"password_table_{len(found['password_tables'])}")
                 mode = os.stat(present[0]).st_mode & 0o7777
                 files.write(kept, text, 0o600)
-                table = {"path": path, "mode": mode, "compiled": compiled, "text": path in present}
+                table = {"path": path, "mode": mode, "compiled": present != [path], "text": path in present}
                 found["password_tables"].append(table)
                 self._write(found)
             for name in reversed(present):
                 os.unlink(name)
-
-    def _decompiled(self, maps: str, path: str) -> str:
-        """The text of a table of which there is only the compiled one."""
-        for spelled in self._spelled(maps, path):
-            return self.host.command("postmap", "-s", spelled)[1]
-        return ""
 
     def _spelled(self, maps: str, path: str) -> list[str]:
         """This table as a list of tables names it."""

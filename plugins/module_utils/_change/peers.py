@@ -8,55 +8,39 @@ from __future__ import annotations
 import os
 import re
 import socket
+import socketserver
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import takewhile
-from typing import TypeVar
+from typing import Any, TypeVar
 
-# typing.Self is newer than the Python of some hosts.
-Itself = TypeVar("Itself", bound="_Background")
-
-
-class _Background:
-    """A thread that goes on until the block is left, and sees that within a moment."""
-
-    def __init__(self, own: socket.socket) -> None:
-        self._socket = own
-        self._socket.settimeout(0.1)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def __enter__(self: Itself) -> Itself:
-        return self
-
-    def __exit__(self, *_reason: object) -> None:
-        self._closing.set()
-        self._thread.join()
-        self._socket.close()
-
-    def _work(self) -> None:
-        while not self._closing.is_set():
-            with suppress(socket.timeout, OSError):
-                self.step()
-
-    def step(self) -> None:
-        """What is done over and over."""
-        raise NotImplementedError
+Server = TypeVar("Server", bound=socketserver.BaseServer)
 
 
-class Log(_Background):
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """It goes on until the block is left, and sees that within a moment."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Log(socketserver.UnixDatagramServer):
     """What the daemons say, read as they say it."""
 
     def __init__(self, path: str) -> None:
         self.lines: list[str] = []
-        own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        own.bind(path)
+        super().__init__(path, socketserver.BaseRequestHandler)
         os.chmod(path, 0o666)
-        super().__init__(own)
 
-    def step(self) -> None:
-        self.lines.append(self._socket.recv(8192).decode(errors="replace").strip())
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        self.lines.append(request[0].decode(errors="replace").strip())
 
 
 _TLS = {b"EHLO": b"250-check\r\n250 STARTTLS", b"STAR": b"220 go ahead"}
@@ -66,36 +50,33 @@ _MAIL = {
 }  # fmt: skip
 
 
-class Relay(_Background):
+class Relay(socketserver.TCPServer):
     """A relay that hangs up as soon as a client begins TLS; or one without TLS that takes mails."""
 
     def __init__(self, family: socket.AddressFamily, address: str, wrapped: bool = False, takes: bool = False) -> None:
+        self.address_family = family
         self.reached = threading.Event()
         self.mails: list[str] = []
         self._wrapped, self._answers = wrapped, _MAIL if takes else _TLS
-        own = socket.socket(family)
-        own.bind((address, 0))
-        own.listen(5)
-        self.port: int = own.getsockname()[1]
-        super().__init__(own)
+        super().__init__((address, 0), socketserver.BaseRequestHandler)
+        self.port: int = self.server_address[1]
 
-    def step(self) -> None:
-        peer, _address = self._socket.accept()
-        with peer, peer.makefile("rb") as stream:
-            peer.settimeout(3)
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        with suppress(OSError), request.makefile("rb") as stream:
+            request.settimeout(3)
             if not self._wrapped:
-                peer.sendall(b"220 check ESMTP\r\n")
+                request.sendall(b"220 check ESMTP\r\n")
             while stream.peek(1)[:1] != b"\x16":
                 line = stream.readline().upper()
                 for question in (b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6") if line.startswith(b"AUTH LOGIN") else ():
-                    peer.sendall(b"334 " + question + b"\r\n")
+                    request.sendall(b"334 " + question + b"\r\n")
                     stream.readline()
                 verb = line[:4]
-                peer.sendall(self._answers.get(verb, b"502 no") + b"\r\n")
+                request.sendall(self._answers.get(verb, b"502 no") + b"\r\n")
                 if verb == b"DATA":
                     text = takewhile(lambda line: line != b".\r\n", stream)
                     self.mails.append(b"".join(text).decode(errors="replace"))
-                    peer.sendall(b"250 taken\r\n")
+                    request.sendall(b"250 taken\r\n")
                 elif verb in self._answers:
                     continue
                 elif verb != b"MAIL":

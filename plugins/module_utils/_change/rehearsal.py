@@ -33,6 +33,8 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
 from ansible_collections.homelab.mail.plugins.module_utils._change.second_postfix import SECONDS, Folder
 
 PREFIX = "postfix-check-"
+# Short, because names of sockets may not be long, and gone with the next boot.
+_RUN = "/run" if os.path.isdir("/run") else "/var/run"
 RECIPIENT = "check@example.com"
 # Whose mail logs in and arrives: outside TLS, because the relay here has no certificate, but by what holds inside.
 WHOLE = "check@example.org"
@@ -95,24 +97,19 @@ def rehearse(trial: Trial) -> Rehearsed:
     Raises CannotRehearse where Postfix' own defaults do not get a mail out that way either.
     """
     try:
-        return _compared(trial)
+        found = _attempt(trial)
+        if found.complaints and not found.complaints[0].startswith((_UNKNOWN_USER, NOT_OURS)):
+            values = configuration.parse_main_cf(trial.main_cf)
+            system = "".join(f"{name} = {values[name]}\n" for name in _SYSTEM if name in values)
+            level = values.get("compatibility_level", "2")
+            # Without the host's aliases, which nothing may have compiled.
+            plain = f"compatibility_level = {level}\nalias_maps =\n{system}"
+            control = _attempt(trial._replace(main_cf=plain, tables={}, compiled={}, levels={}, recipients=()))
+            if set(found.complaints) <= set(control.complaints):
+                raise CannotRehearse("; ".join(control.complaints))
     except (OSError, subprocess.SubprocessError) as error:
         # No room below /run, or a program that does not come to its end.
         raise CannotRehearse(str(error)) from error
-
-
-def _compared(trial: Trial) -> Rehearsed:
-    """What came of it, unless Postfix' own defaults have the same complaints."""
-    found = _attempt(trial)
-    if found.complaints and not found.complaints[0].startswith((_UNKNOWN_USER, NOT_OURS)):
-        values = configuration.parse_main_cf(trial.main_cf)
-        system = "".join(f"{name} = {values[name]}\n" for name in _SYSTEM if name in values)
-        level = values.get("compatibility_level", "2")
-        # Without the host's aliases, which nothing may have compiled.
-        plain = f"compatibility_level = {level}\nalias_maps =\n{system}"
-        control = _attempt(trial._replace(main_cf=plain, tables={}, compiled={}, levels={}, recipients=()))
-        if set(found.complaints) <= set(control.complaints):
-            raise CannotRehearse("; ".join(control.complaints))
     return found
 
 
@@ -122,17 +119,12 @@ class CannotRehearse(Exception):
 
 def sweep() -> None:
     """Remove what a rehearsal left that was killed, as a reboot does. Its daemon ends by itself."""
-    for path in glob.glob(os.path.join(_runtime_directory(), PREFIX + "*")):
+    for path in glob.glob(os.path.join(_RUN, PREFIX + "*")):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _runtime_directory() -> str:
-    """Short, because names of sockets may not be long, and gone with the next boot."""
-    return "/run" if os.path.isdir("/run") else "/var/run"
-
-
 def _attempt(trial: Trial) -> Rehearsed:
-    base = tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_directory())
+    base = tempfile.mkdtemp(prefix=PREFIX, dir=_RUN)
     try:
         folder = Folder(base, trial.programs)
         folder.main_cf = trial.main_cf.replace(configuration.PLACEHOLDER, folder.tables)
@@ -170,9 +162,11 @@ class _Delivered(NamedTuple):
 
 def _send(folder: Folder, trial: Trial) -> Rehearsed:
     """Send a mail as far as it gets."""
-    values, complaints = folder.ask(*_ASKED)
+    asked = folder.run("postconf", "-x", "-h", *_ASKED)
+    values = asked.stdout.splitlines()
     if len(values) < len(_ASKED):
-        return Rehearsed(_complaints(complaints, "fatal|error|warning") or ["postconf cannot read it"])
+        complaints = _complaints(asked.stderr.splitlines(), "fatal|error|warning")
+        return Rehearsed(complaints or ["postconf cannot read it"])
     owner, group, daemons, wrapped, protocols, transport, relayhost, mechanisms, live, origin = map(str.strip, values)
     try:
         folder.open(owner, group)
@@ -184,10 +178,10 @@ def _send(folder: Folder, trial: Trial) -> Rehearsed:
         route.copy_chroot(live, folder.queue)
     family, address = (socket.AF_INET6, "::1") if protocols == "ipv6" else (socket.AF_INET, "127.0.0.1")
     with ExitStack() as opened:
-        log = opened.enter_context(peers.Log(folder.log))
+        log = opened.enter_context(peers.serving(peers.Log(folder.log)))
         relays = {
-            RECIPIENT: opened.enter_context(peers.Relay(family, address, wrapped=wrapped == "yes")),
-            WHOLE: opened.enter_context(peers.Relay(family, address, takes=True)),
+            RECIPIENT: opened.enter_context(peers.serving(peers.Relay(family, address, wrapped=wrapped == "yes"))),
+            WHOLE: opened.enter_context(peers.serving(peers.Relay(family, address, takes=True))),
         }
         ways[RECIPIENT] = f"smtp:[{address}]:{relays[RECIPIENT].port}"
         ways[WHOLE] = f"whole:[{address}]:{relays[WHOLE].port}"

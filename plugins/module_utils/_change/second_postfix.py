@@ -11,11 +11,11 @@ import os
 import pwd
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from ansible_collections.homelab.mail.plugins.module_utils._change import route
+from ansible_collections.homelab.mail.plugins.module_utils._program import files
 
 SECONDS = 8
 
@@ -62,32 +62,24 @@ class Folder:
             "POSTLOG_HOSTNAME": "check",
         }
         for path in (self.configuration, self.tables):
-            os.mkdir(path)
-            os.chmod(path, 0o755)
+            files.own_folder(path, 0o755)
         self.put("master.cf", MASTER_CF)
 
     def open(self, owner: str, group: str) -> None:
         """Make queue and data, and let Postfix reach them."""
         uid, gid = pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
-        for path in (self.queue, self.data, self.queue + "/pid"):
-            os.mkdir(path)
-            os.chmod(path, 0o755)
-        os.chown(self.data, uid, -1)
+        for path in (self.queue, self.queue + "/pid"):
+            files.own_folder(path, 0o755)
+        files.own_folder(self.data, 0o755, (uid, 0))
         for name in _QUEUES:
-            os.mkdir(f"{self.queue}/{name}", 0o700)
-            os.chown(f"{self.queue}/{name}", uid, -1)
+            files.own_folder(f"{self.queue}/{name}", 0o700, (uid, 0))
         for name, mode in (("maildrop", 0o730), ("public", 0o710)):
-            os.mkdir(f"{self.queue}/{name}")
-            os.chown(f"{self.queue}/{name}", uid, gid)
-            os.chmod(f"{self.queue}/{name}", mode)
+            files.own_folder(f"{self.queue}/{name}", mode, (uid, gid))
         os.chmod(self.base, 0o755)
 
     def put(self, name: str, text: str) -> None:
-        path = os.path.join(self.configuration, name)
-        with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
-        # Postfix waits until a file is more than a second old.
-        os.utime(path, (time.time() - 60,) * 2)
+        """Write a file of the configuration."""
+        files.write(os.path.join(self.configuration, name), text, 0o644)
 
     def put_tables(self, tables: Mapping[str, str], compiled: Mapping[str, str]) -> None:
         """All tables; the logins stay empty, because nothing logs in here."""
@@ -109,11 +101,6 @@ class Folder:
                 if found := route.reason(file.read(), recipient):
                     return found
         return ""
-
-    def ask(self, *names: str) -> tuple[list[str], list[str]]:
-        """Values of the configuration that is rehearsed, and what postconf complained of."""
-        done = self.run("postconf", "-x", "-h", *names)
-        return done.stdout.splitlines(), done.stderr.splitlines()
 
 
 @contextmanager

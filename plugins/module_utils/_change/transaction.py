@@ -43,7 +43,7 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
         if plan.wrong and not plan.kept:
             undo.callback(Original(host).forget)
         if plan.wrong:
-            undo.callback(_remove_tables, host, plan.slot)
+            undo.callback(files.remove, os.path.join(host.folder, plan.slot))
             _write_tables(host, wanted, plan.slot)
             Original(host).keep(plan, bool(wanted.installed))
         if changes:
@@ -129,10 +129,6 @@ def _write_tables(host: Host, wanted: Wanted, slot: str) -> None:
             raise Refused(f"postmap cannot compile the table {name}: {err.strip()}")
     files.sync(folder)
     files.sync(host.folder)
-
-
-def _remove_tables(host: Host, slot: str) -> None:
-    files.remove(os.path.join(host.folder, slot))
 
 
 def _aside(host: Host) -> str:

@@ -43,10 +43,9 @@ def run(host: Host, wanted: Wanted, plan: Plan) -> list[str]:
         if plan.wrong:
             clients.check(plan.clients)
             _check_configuration(host, wanted, plan)
+            obstacles = _rehearse(host, wanted, plan.tries_way)
         else:
             _check_services(host, plan.main_cf, host.listed())
-        if plan.wrong:
-            obstacles = _rehearse(host, wanted, plan.tries_way)
     done, refused = [], []
     for account in plan.tries_way if os.path.isfile(wanted.ca_file) else ():
         try:

@@ -43,25 +43,22 @@ def requeue(host: Host, slot: str, anew: Mapping[str, Sequence[str]], queues: Se
     `anew` is what of a mail is looked up (`sender` or `recipients`) -> the tables of this folder that it is in. Queues
     other than the first may be named only while Postfix is stopped.
     """
-    if not any(anew.values()):
-        return
     _code, queue, _err = host.command("postqueue", "-j")
     waiting = [mail for mail in map(json.loads, queue.splitlines()) if mail["queue_name"] in queues]
-    ids = set()
+    ids: set[str] = set()
     for what, tables in anew.items():
-        found: dict[str, list[str]] = {}
-        for mail in waiting:
-            named = [mail["sender"]] if what == "sender" else [item["address"] for item in mail["recipients"]]
-            for address in named:
-                found.setdefault(address, []).append(mail["queue_id"])
-        if what == "sender" and tables:
-            # A bounce has no sender, and what its From says may be such a name as well.
-            ids.update(found.get("MAILER-DAEMON", []))
-        for name in tables:
-            asked = "".join(f"{address}\n" for address in found)
-            _code, out, _err = host.command("postmap", "-q", "-", f"regexp:{host.table(slot, name)}", text=asked)
-            for line in out.splitlines():
-                ids.update(found.get(line.split("\t")[0], []))
+        if not tables:
+            continue
+        named = {
+            mail["queue_id"]: {mail["sender"]} if what == "sender" else {item["address"] for item in mail["recipients"]}
+            for mail in waiting
+        }
+        maps = [f"regexp:{host.table(slot, name)}" for name in tables]
+        asked = "".join(f"{address}\n" for address in set().union(*named.values()))
+        _code, out, _err = host.command("postmap", "-q", "-", *maps, text=asked)
+        # A bounce has no sender, and what its From says may be such a name as well.
+        found = {"MAILER-DAEMON", *(line.split("\t")[0] for line in out.splitlines())}
+        ids.update(name for name, those in named.items() if those & found)
     if ids:
         host.command("postsuper", "-r", "-", *queues, text="".join(f"{name}\n" for name in sorted(ids)))
 

@@ -195,21 +195,16 @@ class FakeHost:
     def __init__(self, files: dict[str, str], **answers: str) -> None:
         self.files = files
         self.answers = answers
-        self.module = self
 
-    def command(self, program: str, *arguments: str) -> tuple[int, str, str]:
+    def command(self, program: str, *arguments: str, text: str = "") -> tuple[int, str, str]:
+        if text:
+            pattern = arguments[-1].partition(":")[2]
+            return 0, "".join(f"{key}\t{FAMILY}\n" for key in text.split() if key.startswith(pattern)), ""
         out = self.answers.get(program if program == "postconf" else arguments[-1].replace(":", "_").replace("/", "_"))
         return (1, "", "cannot open") if out is None else (0, out, "")
 
-    def path(self, program: str) -> str:
-        return program
-
     def read(self, path: str) -> str:
         return self.files.get(path, "")
-
-    def run_command(self, argv: list[str], data: str, environ_update: dict[str, str]) -> tuple[int, str, str]:
-        pattern = argv[-1].partition(":")[2]
-        return 0, "".join(f"{key}\t{FAMILY}\n" for key in data.split() if key.startswith(pattern)), ""
 
 
 def found_on(host: FakeHost, asks_postfix: bool = True) -> str:
