@@ -216,7 +216,7 @@ class Host:
             return False
         # master keeps this locked, by which `postfix status` goes, too; that takes 50 ms.
         try:
-            with open(os.path.join(self.queue(self.read(self.main_cf)), MASTER), "rb") as lock:
+            with open(self._master_file(), "rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
