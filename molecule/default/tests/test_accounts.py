@@ -382,6 +382,7 @@ BLOCKS = {
 }
 
 
+@long
 def test_what_the_page_shows_can_be_copied(host: Host) -> None:
     shown = set()
     for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL):

@@ -160,6 +160,7 @@ def test_a_test_mail_is_followed_by_the_hub_into_the_inbox(
     host.run_expect([0], "systemctl start postfix")
 
 
+@long
 def test_a_spoke_verifies_a_hub_that_has_a_certificate_of_ones_own(
     provider: Provider, spokes: dict[str, Host], house: House, tmp_path: Path
 ) -> None:
