@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -188,8 +189,9 @@ def answer(change: Change, *replaced: tuple[str, str]) -> dict[str, Any]:
 
 
 def password_of(change: Change) -> str:
-    """The password in the arguments of the module."""
-    return change.module.partition('"password": "')[2].partition('"')[0]
+    """The password in the arguments of the module, which is in its table alone."""
+    [found] = re.findall(r'\]:\d+ [^\s:"]+:([^"\\]+)\\', change.module)
+    return str(found)
 
 
 # --- what each way of asking says -------------------------------------------------------------------

@@ -65,7 +65,7 @@ class Endpoint:
 def endpoint() -> Iterator[Endpoint]:
     """An address on loopback that can be told something."""
     endpoint = Endpoint()
-    thread = threading.Thread(target=endpoint.server.serve_forever)
+    thread = threading.Thread(target=endpoint.server.serve_forever, args=[0.01])
     thread.start()
     yield endpoint
     endpoint.server.shutdown()
