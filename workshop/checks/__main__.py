@@ -59,10 +59,11 @@ def _checks() -> tuple[Check, ...]:
     pythons = Check("proof", "pythons", (sys.executable, "-m", "workshop.checks.pythons", "bullseye", "sid"))
     alerts = Check("proof", "prometheus", (sys.executable, "-m", "workshop.checks.prometheus", "trixie"))
     return (
-        Check("unit", "unit tests: control", ("pytest", "--quiet", *CONTROLLER)),
+        # The longest first.
         Check(
             "unit", "unit tests: rest", ("pytest", "--quiet", "--doctest-modules", *ignored, "tests/unit", MODULE_UTILS)
         ),
+        Check("unit", "unit tests: control", ("pytest", "--quiet", *CONTROLLER)),
         Check("lint", "ansible-lint", ("ansible-lint", "--offline", "--strict")),
         Check("lint", "mypy", ("mypy",)),
         Check("lint", "yamllint", ("yamllint", "--strict", ".")),
@@ -137,9 +138,9 @@ def main() -> int:
     images = {
         image for job in chosen(os.environ.get("LIMIT", "all")) if job.name in jobs_named for image in job.images()
     }
-    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1) as pool:
+    with ThreadPoolExecutor(1) as builder, ThreadPoolExecutor(os.cpu_count()) as pool:
         # Where they are there, this takes a second; where not, the jobs would wait for them and say why there are none.
-        pool.submit(build_missing, images)
+        builder.submit(build_missing, images)
         outcomes = list(pool.map(_run, first))
     jobs = [check for check in checks if check not in first]
     with ThreadPoolExecutor(max_workers=JOBS_AT_ONCE) as pool:
