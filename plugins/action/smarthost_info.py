@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.plugin_utils import readable, wanted
@@ -14,7 +15,8 @@ class ActionModule(readable.Action):
         arguments, name = dict(self._task.args), "smarthost_info"
         preflight: dict[str, Any] = task_vars["__smarthost_preflight"] if arguments.pop("from_plan", False) else {}
         if preflight:
-            arguments.update(wanted.look(preflight))
+            # The controller's time, for a look at the host's clock.
+            arguments.update(wanted.look(preflight), now=task_vars.get("__smarthost_now", time.time()))
         if arguments.pop("report", False):
             name = "smarthost_check"
             arguments["login"] = bool(preflight) and preflight["plan"]["verify_login"] != "no"
@@ -22,6 +24,6 @@ class ActionModule(readable.Action):
             module_name=f"homelab.mail.{name}", module_args=arguments, task_vars=task_vars
         )
         if preflight and "family" in result:
-            result["of_family"] = arguments["families"][result["family"]]
+            result["of_family"] = preflight["families"][result["family"]]
             result["prepared"] = preflight["plan"]["state"] != "absent" and wanted.is_prepared(preflight, result)
         return result

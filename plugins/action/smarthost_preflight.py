@@ -77,8 +77,8 @@ class ActionModule(readable.Action):
             "key": secrets.token_hex(),
             # Of every family: the host is asked once, before it has said of which it is.
             "families": {
-                name: {**family, "ca_file": verdict.plan.get("ca_file") or family["ca_file"]}
-                for name, family in FAMILIES.items()
+                name: {**family, "ca_file": verdict.plan.get("ca_file") or family.get("ca_file")}
+                for name, family in task_vars.get("__smarthost_families", FAMILIES).items()
             },
             "_ansible_no_log": True,
         }

@@ -32,7 +32,7 @@ options:
         what a package is for -> its C(name) and a C(file) that shows that it is there, which may be a shell pattern;
         and C(ca_file), the CA bundle that relays are verified with.
     type: dict
-    required: true
+    default: {}
   hostname:
     description: The name of the host in mail. By default what the host calls itself.
     type: str

@@ -19,7 +19,7 @@ options:
 EXAMPLES = r"""
 - name: Ask for the mail of a host
   homelab.mail.smarthost_check:
-    families: "{{ __smarthost_families }}"
+    families: "{{ families }}"
     login: true
 """
 

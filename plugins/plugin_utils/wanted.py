@@ -25,6 +25,10 @@ def look(preflight: Mapping[str, Any]) -> dict[str, Any]:
     """What smarthost_info is told of the plan."""
     plan, watch = preflight["plan"], preflight["secrets"]["watch"]
     return {
+        "families": {
+            name: {key: family[key] for key in ("name", "packages", "ca_file") if key in family}
+            for name, family in preflight["families"].items()
+        },
         "hostname": plan.get("hostname") or "",
         "public_domains": preflight["public_domains"],
         "watch_minutes": watch.get("minutes", 0),

@@ -235,7 +235,11 @@ class Host:
 
     def sockets(self, pid: str, state: str) -> list[tuple[str, int]]:
         """Address and port of a process's sockets that are in a state."""
-        found, known = [], system.sockets(state, pid)
+        return self._of(pid, system.sockets(state, pid))
+
+    @staticmethod
+    def _of(pid: str, known: Mapping[str, tuple[str, int]]) -> list[tuple[str, int]]:
+        found = []
         for path in glob.glob(f"/proc/{pid}/fd/*"):
             with suppress(OSError):
                 found += [known[link] for link in [os.readlink(path)] if link in known]
@@ -252,8 +256,9 @@ class Host:
             return "an update has replaced its program, and the old one goes on"
         interfaces = values.get("inet_interfaces", "all").replace(",", " ").split()
         # If other processes cannot be looked into: a process that has a port everywhere has it on loopback alone.
-        everywhere = [(name, port) for name, port in system.sockets("0A").values() if (name, port) in EVERYWHERE]
-        listens = dict.fromkeys(name for name, _port in [*self.sockets(pid, "0A"), *everywhere])
+        known = system.sockets("0A", pid)
+        everywhere = [there for there in known.values() if there in EVERYWHERE]
+        listens = dict.fromkeys(name for name, _port in [*self._of(pid, known), *everywhere])
         beyond = [name for name in listens if not master.LOOPBACK.fullmatch(name)]
         if beyond and all(map(master.LOOPBACK.fullmatch, interfaces)):
             return f"it also listens on {', '.join(beyond)}, which inet_interfaces does not allow"

@@ -21,7 +21,7 @@ OLD_SECONDS = 3 * 365 * 86400
 # The domain that Debian's mail programs put behind the @.
 MAILNAME = "/etc/mailname"
 OPTIONS = {
-    "families": {"type": "dict", "required": True},
+    "families": {"type": "dict", "default": {}},
     "hostname": {"type": "str", "default": ""},
     "public_domains": {"type": "list", "elements": "str", "default": []},
     "config_directory": {"type": "path", "default": "/etc/postfix"},
