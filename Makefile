@@ -55,9 +55,11 @@ lock: setup ## Pin all Python packages anew, with their hashes
 	  --custom-compile-command 'make lock' --output-file requirements/dev.txt requirements/dev.in
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.9 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command 'make lock' --output-file requirements/host.txt requirements/host.in
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make lock' --output-file requirements/oldest.txt requirements/oldest.in
 
 clean: ## Remove the lab's containers and everything that was built
-	-@test ! -d .venv || for name in demo $(addprefix bench-,runs first mail footprint status fleet outage) molecule \
+	-@test ! -d .venv || for name in demo $(addprefix bench-,runs first mail footprint status fleet outage life) molecule \
 	  $(addprefix molecule-,replies systems distributions mac run rest provider house accounts old-new trial long other-systems fleet oauth-old mac-long trial-new rehearsal long-replies many-spokes recipes); do \
 	  $(BIN)/python -m workshop.lab down --name $$name; done
 	rm -rf .venv .lab .ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -46,16 +46,21 @@ class Site:
         inventory = {"all": {"hosts": dict.fromkeys(hosts), "vars": {"lab": lab, **VARIABLES}}}
         (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
 
-    def seconds(self, *command: str, **settings: str) -> float:
-        """How long a command of Ansible's takes; the inventory is added."""
+    def run(self, *command: str, **settings: str) -> str:
+        """What a command of Ansible's says, to which the inventory is added; it must go well."""
         inventories = ("--inventory=workshop/lab/inventory", f"--inventory={self.folder / 'hosts.yml'}")
-        start = time.monotonic()
         done = subprocess.run(
             [command[0], *inventories, *command[1:]], cwd=PROJECT, capture_output=True, text=True, check=False,
             env={**os.environ, **environment(), "ANSIBLE_PRECEDENCE": PRECEDENCE, **settings},
         )  # fmt: skip
         if done.returncode:
             sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        return done.stdout
+
+    def seconds(self, *command: str, **settings: str) -> float:
+        """How long it takes."""
+        start = time.monotonic()
+        self.run(*command, **settings)
         return time.monotonic() - start
 
     def configure(self, *options: str) -> None:

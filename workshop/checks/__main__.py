@@ -58,6 +58,7 @@ def _checks() -> tuple[Check, ...]:
     # The oldest Python of a host, and the newest.
     pythons = Check("proof", "pythons", (sys.executable, "-m", "workshop.checks.pythons", "bullseye", "sid"))
     alerts = Check("proof", "prometheus", (sys.executable, "-m", "workshop.checks.prometheus", "trixie"))
+    oldest = Check("proof", "oldest", (sys.executable, "-m", "workshop.checks.oldest"))
     return (
         # The longest first.
         Check(
@@ -74,7 +75,7 @@ def _checks() -> tuple[Check, ...]:
             Check(job.group, job.name, ("molecule", "test", "--scenario-name", job.scenario), job.environment())
             for job in chosen(limit)
         ),
-        *([mac, pythons, alerts] if limit == "all" else []),
+        *([mac, pythons, alerts, oldest] if limit == "all" else []),
     )
 
 

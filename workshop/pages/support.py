@@ -52,8 +52,9 @@ _NOT_RUN = {
     "Ubuntu 20.04, and RHEL 8 and its relatives": "Not supported: their Python (3.8, 3.6) is older than 3.9.",
     "a real Mac": "The stand-in above, and `.github/workflows/macos.yml` for GitHub's Macs, which has not run yet.",
     "providers' live servers": "The [presets](providers.md) come from the providers' documentation.",
-    "ansible-core 2.17 (Python 3.12) and 2.21 (3.13)": "The unit tests of variables and vault; runs on Debian "
-    "11, 12 and unstable, and on the hosts without systemd, by hand.",
+    "ansible-core 2.17": "A host's whole life on Debian 13 (`make proof`), and the unit tests of variables and vault.",
+    "ansible-core 2.21 (Python 3.13)": "The unit tests of variables and vault; runs on Debian 11, 12 and unstable, and "
+    "on the hosts without systemd, by hand.",
 }
 
 
