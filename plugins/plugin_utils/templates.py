@@ -7,6 +7,7 @@ for: that took a fifth of a run that changes nothing.
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,26 +18,40 @@ from ansible import constants as C
 from ansible.plugins.test.core import version_compare
 
 
-def _cache() -> jinja2.BytecodeCache | None:
-    """Where compiled templates are kept for the next run, which loads them at once; None where nothing can be kept."""
-    folder = os.path.join(C.ANSIBLE_HOME, "homelab.mail")
-    with suppress(OSError):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-    return jinja2.FileSystemBytecodeCache(folder) if os.access(folder, os.W_OK) else None
+class Cache(jinja2.FileSystemBytecodeCache):
+    """Compiled templates, kept for the next run, which takes a tenth of the time; without a word where that fails."""
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        try:
+            super().load_bytecode(bucket)
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+            bucket.reset()
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        with suppress(OSError):
+            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            super().dump_bytecode(bucket)
 
 
 FOLDER = Path(__file__).resolve().parents[2] / "roles" / "smarthost" / "templates"
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(FOLDER),
-    trim_blocks=True,
-    keep_trailing_newline=True,
-    undefined=jinja2.StrictUndefined,
-    autoescape=False,
-    bytecode_cache=_cache(),
-)
-_ENVIRONMENT.tests["version"] = version_compare
-# Read where this is loaded, which is once a run.
-TEMPLATES = {path.stem: _ENVIRONMENT.get_template(path.name) for path in FOLDER.glob("*.j2")}
+
+
+def load(cache: str) -> dict[str, jinja2.Template]:
+    """All templates by their names, with this folder for what is compiled."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        bytecode_cache=Cache(cache),
+    )
+    environment.tests["version"] = version_compare
+    return {path.stem: environment.get_template(path.name) for path in FOLDER.glob("*.j2")}
+
+
+# Where this is loaded, which is once a run.
+TEMPLATES = load(os.path.join(C.ANSIBLE_HOME, "homelab.mail"))
 # The tables that each further account has for itself.
 OF_ACCOUNT = ("sasl_passwd", "generic", "header_checks")
 
