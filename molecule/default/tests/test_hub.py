@@ -68,6 +68,15 @@ def house(spokes: dict[str, Host], tmp_path: Path) -> House:
     return House(tmp_path / "hosts.json")
 
 
+@pytest.fixture
+def set_up(house: House, provider: Provider) -> House:
+    """The house, whichever tests came before."""
+    provider.limit(False)
+    done = house.run(NAME, *SPOKES, canary=1)
+    assert done.returncode == 0, said(done)
+    return house
+
+
 def address(host: str) -> str:
     """The address of a host of the lab."""
     return exec(f"{LAB}-{host}", "hostname", "-I").stdout.split()[0]
@@ -113,11 +122,11 @@ def test_the_hub_knows_who_gets_the_mail_of_its_spokes(provider: Provider, spoke
 
 @long
 def test_a_spoke_waits_for_its_hub_also_through_a_reboot(
-    host: Host, provider: Provider, spokes: dict[str, Host], house: House
+    host: Host, provider: Provider, spokes: dict[str, Host], set_up: House
 ) -> None:
     # In the lab, a host that boots gets another address.
     shown = host.check_output("ip -4 -br address show eth0").split()[2]
-    changed(house.run(NAME, smarthost_clients=[str(ipaddress.ip_interface(shown).network)]))
+    changed(set_up.run(NAME, smarthost_clients=[str(ipaddress.ip_interface(shown).network)]))
     host.run_expect([0], "systemctl stop postfix")
     waiting = [Mail(spokes[name]) for name in ("web", "pi")]
     for mail in waiting:
@@ -162,12 +171,12 @@ def test_a_test_mail_is_followed_by_the_hub_into_the_inbox(
 
 @long
 def test_a_spoke_verifies_a_hub_that_has_a_certificate_of_ones_own(
-    provider: Provider, spokes: dict[str, Host], house: House, tmp_path: Path
+    provider: Provider, spokes: dict[str, Host], set_up: House, tmp_path: Path
 ) -> None:
     authority = trustme.CA()
     leaf = authority.issue_cert(HUB)
     key, chain = leaf.private_key_pem, leaf.cert_chain_pems[0]
-    hub, spoke = house.tls
+    hub, spoke = set_up.tls
     key_file, chain_file = hub["smarthost_parameters"]["smtpd_tls_chain_files"].split(", ")
     for pem, container, path in (
         (key, HUB, key_file), (chain, HUB, chain_file), (authority.cert_pem, f"{LAB}-web", spoke["smarthost_ca_file"]),
@@ -175,10 +184,10 @@ def test_a_spoke_verifies_a_hub_that_has_a_certificate_of_ones_own(
         exec(container, "sh", "-euc", f"umask 022; cat >{path}", input=pem.bytes().decode())
     # Not the hub alone.
     exec(HUB, "chmod", "0600", key_file)
-    changed(house.run(NAME, **hub))
+    changed(set_up.run(NAME, **hub))
     # Who made it, this host does not know.
-    assert f"the certificate of {HUB} could not be verified" in said(house.run("web", smarthost_tls="starttls"))
-    changed(house.run("web", **spoke), "web")
+    assert f"the certificate of {HUB} could not be verified" in said(set_up.run("web", smarthost_tls="starttls"))
+    changed(set_up.run("web", **spoke), "web")
     mail = Mail(spokes["web"])
     assert mail.arrived(provider).recipient == ACCOUNT
     assert f"Verified TLS connection established to {HUB}" in mail.log()
