@@ -66,7 +66,9 @@ class ActionModule(readable.Action):
         for warning in [*verdict.warnings, *self._open_secrets(PREFIX.rstrip("_"), settings)]:
             # Not in the result: old versions hide all of that together with the plan.
             self._display.warning(warning)
-        self._display.v(f"What the variables come to:\n{json.dumps(verdict.plan, indent=2, default=str)}")
+        # Of people's own parameters the names alone, because one may be a login.
+        shown = {**verdict.plan, "parameters": sorted(verdict.plan.get("parameters", {}))}
+        self._display.v(f"What the variables come to:\n{json.dumps(shown, indent=2, default=str)}")
         # What holds a password goes into a registered variable and onto no screen.
         return {
             "changed": False,

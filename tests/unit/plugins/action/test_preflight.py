@@ -198,10 +198,11 @@ def test_a_password_of_a_further_account_may_be_in_the_vault(controller: Control
 
 
 def test_v_shows_what_the_variables_come_to_without_a_password(controller: Controller) -> None:
-    done = controller.play({**GOOD, "smarthost_accounts": FAMILY % (PASSWORD[::-1].lower(), "")}, "-v")
+    own = {"smarthost_parameters": "{my_bind_pw: Wx8sNc3vBq7}"}
+    done = controller.play({**GOOD, **own, "smarthost_accounts": FAMILY % (PASSWORD[::-1].lower(), "")}, "-v")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert '"username": "sasha@icloud.com"' in done.stdout
-    assert not [word for word in (PASSWORD, PASSWORD[::-1].lower()) if word in done.stdout + done.stderr]
+    assert '"username": "sasha@icloud.com"' in done.stdout and '"my_bind_pw"' in done.stdout
+    assert not [word for word in (PASSWORD, PASSWORD[::-1].lower(), "Wx8sNc3vBq7") if word in done.stdout + done.stderr]
 
 
 @pytest.mark.parametrize("wrong", [", port: x", ", generic: [x]", ", pasword: y", ", tls: [x]"])
