@@ -68,7 +68,10 @@ class ActionModule(readable.Action):
             self._display.warning(warning)
         # Of people's own parameters the names alone, because one may be a login.
         shown = {**verdict.plan, "parameters": sorted(verdict.plan.get("parameters", {}))}
-        self._display.v(f"What the variables come to:\n{json.dumps(shown, indent=2, default=str)}")
+        self._display.v(
+            f"What the variables come to:\n{json.dumps(shown, indent=2, default=str)}",
+            host=task_vars["inventory_hostname"],
+        )
         # What holds a password goes into a registered variable and onto no screen.
         return {
             "changed": False,

@@ -141,7 +141,9 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     verdict.secrets["logins"] = _logins(verdict.plan)
     for one in accounts:
         one["oauth"] = bool(one.get("oauth"))
-        one.pop("password", None)
+        # Some providers' token is login and password in one.
+        if one.pop("password", None) == one["username"] != "":
+            one["username"] = "********"
     _for_host(verdict.plan, verdict.secrets["logins"])
     _check_ca_file(verdict, settings)
     if account["tls_security_level"] == "encrypt":

@@ -64,7 +64,7 @@ def test_there_is_a_good_host_for_every_preset_that_takes_a_password(
 def test_a_usual_host_is_accepted(judge: Judge, providers: dict[str, dict[str, Any]], provider: str) -> None:
     verdict = judge(**good(provider))
     assert verdict.faults == []
-    account = {**verdict.secrets["logins"][0], **verdict.plan["accounts"][0]}
+    account = {**verdict.plan["accounts"][0], **verdict.secrets["logins"][0]}
     expected = GOOD[provider][1]
     assert {name: account[name] for name in expected} == expected
     # The role warns of what everyone who uses the preset has to know, or of nothing.
@@ -1223,6 +1223,12 @@ def test_a_plan_can_be_shown(judge: Judge) -> None:
     assert verdict.faults == []
     assert [secret for secret in secrets if secret not in str(verdict.secrets)] == []
     assert [secret for secret in secrets if secret in str(verdict.plan)] == []
+
+
+@pytest.mark.parametrize("provider", [name for name in GOOD if "password" in GOOD[name][0]])
+def test_a_plan_shows_no_token_that_is_the_login_as_well(judge: Judge, provider: str) -> None:
+    verdict = judge(**good(provider))
+    assert verdict.secrets["logins"][0]["password"] not in str(verdict.plan)
 
 
 @pytest.mark.parametrize("provider", GOOD)
