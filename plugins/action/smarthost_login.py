@@ -11,8 +11,8 @@ class ActionModule(readable.Action):
     """See plugins/modules/smarthost_login.py for what it takes and returns."""
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        logins = self._task.args.get("logins") or wanted.logins(
-            task_vars["__smarthost_preflight"], task_vars["__smarthost_info"]
-        )
-        result: dict[str, Any] = self._execute_module(module_args={"logins": logins}, task_vars=task_vars)
+        arguments = dict(self._task.args)
+        if arguments.pop("from_plan", False):
+            arguments["logins"] = wanted.logins(task_vars["__smarthost_preflight"], task_vars["__smarthost_info"])
+        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         return result
