@@ -43,8 +43,8 @@ bench: setup ## Measure what the README promises in seconds
 	@$(BIN)/python -m workshop.bench
 
 docs: setup ## Write anew what comes from the files of providers and variables, and docs/support.md from what the tests proved
-	@$(BIN)/python -m workshop.pages.guides
 	@$(BIN)/python -m workshop.pages.providers
+	@$(BIN)/python -m workshop.pages.guides
 	@$(BIN)/python -m workshop.pages.replies
 	@$(BIN)/python -m workshop.pages.role
 	@$(BIN)/python -m workshop.pages.support
