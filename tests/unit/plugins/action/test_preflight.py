@@ -388,12 +388,16 @@ def test_a_dry_run_judges_as_well(controller: Controller) -> None:
 # --- The inventory --------------------------------------------------------------------------------
 
 
-def test_an_inventory_without_a_host_is_told(controller: Controller) -> None:
+@pytest.mark.parametrize(
+    ("playbook", "remedy"),
+    [("smarthost.yml", "Write yours into inventory/hosts.yml"), ("check.yml", "A warning above says why")],
+)
+def test_an_inventory_without_a_host_is_told(controller: Controller, playbook: str, remedy: str) -> None:
     (controller.folder / "hosts.yml").write_text("all: {hosts: {}}\n")
-    arguments = ("--inventory", "hosts.yml", str(ROOT / "playbooks/smarthost.yml"))
+    arguments = ("--inventory", "hosts.yml", str(ROOT / "playbooks" / playbook))
     done = controller.playbooks.run(*arguments, cwd=controller.folder, timeout=120)
     assert done.returncode != 0
-    assert "Ansible found no host. Write yours into inventory/hosts.yml" in done.stdout + done.stderr
+    assert f"Ansible found no host. {remedy}" in done.stdout + done.stderr
 
 
 def test_of_a_provider_all_is_read_but_its_replies() -> None:
