@@ -16,7 +16,7 @@ setup: .venv/done ## Install what the project needs (system packages where you a
 # The system packages come first: without python3-venv there is no .venv.
 .venv/done: requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or newer, and $(PYTHON) is older. Name another one: make PYTHON=python3.12 setup")'
-	$(PYTHON) -m workshop.lab setup
+	@$(PYTHON) -m workshop.lab setup || echo 'Ansible does without; make demo and the tests do not.'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
@@ -43,8 +43,8 @@ bench: setup ## Measure what the README promises in seconds
 	@$(BIN)/python -m workshop.bench
 
 docs: setup ## Write anew what comes from the files of providers and variables, and docs/support.md from what the tests proved
-	@$(BIN)/python -m workshop.pages.guides
 	@$(BIN)/python -m workshop.pages.providers
+	@$(BIN)/python -m workshop.pages.guides
 	@$(BIN)/python -m workshop.pages.replies
 	@$(BIN)/python -m workshop.pages.role
 	@$(BIN)/python -m workshop.pages.support

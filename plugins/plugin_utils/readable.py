@@ -64,8 +64,7 @@ def _no_root(said: str) -> str:
     remedy = (
         "Install sudo there, or log in as root and set ansible_become: false."
         if "not found" in last
-        else "Run ansible-playbook with --ask-become-pass, or let the user whom Ansible logs in as use sudo without a "
-        "password."
+        else "Give sudo's password by --ask-become-pass, or let the user whom Ansible logs in as use sudo without one."
     )
     return f"Nothing was changed: Ansible may not become root on this host ({last}). {remedy}"
 
@@ -85,6 +84,8 @@ def _origin(value: Any) -> tuple[str | None, int | None]:
 
 
 def _line(path: Path, number: int) -> str:
+    # inventory/group_vars is a link to the folder that people know.
+    path = path.resolve()
     return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{number}"
 
 

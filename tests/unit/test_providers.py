@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +91,14 @@ GOOD_REPLY = {"key": "x-y", "kind": "limit", "says": ["No"], "cause": "C.", "rem
 )
 def test_what_is_wrong_with_a_file_is_said_in_words(file: Any, fault: str) -> None:
     assert fault in "\n".join(provider_schema.wrong_with("x", file))
+
+
+def test_a_copy_that_keeps_a_key_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("acme", "migadu"):
+        (tmp_path / f"{name}.yml").write_text((provider_files.FOLDER / "migadu.yml").read_text())
+    monkeypatch.setattr(provider_files, "FOLDER", tmp_path)
+    with pytest.raises(provider_files.WrongFileError, match=r"migadu-login-refused: acme\.yml has this key"):
+        provider_files.files.__wrapped__()
 
 
 @each_file

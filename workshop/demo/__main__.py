@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -93,7 +94,9 @@ def main() -> int:
         return 1
     finally:
         if not os.environ.get("KEEP"):
-            labs.down(LAB, [])
+            # Where there is no podman, the error above has said so.
+            with contextlib.suppress(LabError):
+                labs.down(LAB, [])
     print(f"\nAll of it took {time.monotonic() - start:.0f} s. Next: Your own server, in the README.")
     return 0
 

@@ -14,37 +14,33 @@ _PART = re.compile(
 
 # What is the same everywhere.
 _RUN = """\
-Put the {secret} into a vault, so that it stands nowhere in plain text:
+Put the {secret} into a vault. The vault password is your own choice; the name is `smarthost_password`, letter for
+letter:
 
 ```sh
 ansible-vault encrypt_string --ask-vault-pass --prompt --output group_vars/all/vault.yml
 ```
-
-It asks four things. The vault password is your own choice; the name is `smarthost_password`, letter for letter:
-
 ```text
 New Vault password:
 Confirm New Vault password:
 Variable name (enter for no name): smarthost_password
-String to encrypt (hidden): (here the {secret})
+String to encrypt (hidden): (the {secret})
 ```
 
-Then run. `--check --diff` shows first what would change; add `--ask-become-pass` if sudo on the host wants a password:
+Run. Add `--ask-become-pass` if sudo on the host wants a password, and `--check --diff` to see first what would happen:
 
 ```sh
 ansible-playbook site.yml --ask-vault-pass
 ```
 
-The login is tried from the host before anything on it is changed. Then, on the host, with an address of yours:
+Then see, on the host, the provider's reply, or why there is none:
 
 ```sh
 sudo smarthost test you@example.com
 ```
 
-It prints the provider's reply, or the reason why there is none and what to do.
-
-To replace the {secret}: make a new one, write `vault.yml` anew and run again. If the provider refuses the
-new one, the old one stays. Revoke the old one afterwards.
+For a new {secret}, make `vault.yml` anew and run again. If the provider refuses it, the old one stays. If not, revoke
+the old one.
 """
 
 

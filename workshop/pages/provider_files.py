@@ -51,6 +51,14 @@ def files() -> dict[str, dict[str, Any]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found = {path.stem: yaml.load(path.read_text(encoding="utf-8"), loader) for path in sorted(FOLDER.glob("*.yml"))}
     faults = [fault for name, file in found.items() for fault in provider_schema.wrong_with(name, file)]
+    if not faults:
+        owners: dict[str, str] = {}
+        faults = [
+            f"{name}.yml: {reply['key']}: {owners[reply['key']]}.yml has this key; write another one"
+            for name, file in found.items()
+            for reply in file.get("replies", [])
+            if owners.setdefault(reply["key"], name) != name
+        ]
     if faults:
         raise WrongFileError("\n".join(faults))
     return found

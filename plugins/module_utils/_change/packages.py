@@ -161,7 +161,7 @@ class Packages:
         if not record.get("removed") or not record.get("fetch"):
             return ""
         command = [*record["install"], *record["fetch"]]
-        with tempfile.TemporaryDirectory(dir=self.host.module.tmpdir) as folder:
+        with tempfile.TemporaryDirectory() as folder:
             if self.host.module.check_mode:
                 # A host that is only asked keeps no file of it.
                 os.mkdir(f"{folder}/partial")

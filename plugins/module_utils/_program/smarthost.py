@@ -342,7 +342,7 @@ _COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """The program; its exit status is 0 where mail leaves."""
     parser = argparse.ArgumentParser(prog="smarthost", description="How mail leaves this host, and why it does not.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     takes = {name: commands.add_parser(name, help=text) for name, (_call, text, _root) in _COMMANDS.items()}
     for name in ("status", "test"):
         takes[name].add_argument("--json", action="store_true", help="for programs")
@@ -351,6 +351,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--timeout", type=float, default=TEST_SECONDS, metavar="SECONDS", help="default: %(default)s"
     )
     given = parser.parse_args(arguments)
+    if not given.command:
+        parser.print_help(sys.stderr)
+        return 2
     if given.command in ("watch", "retry", "renew"):
         # One that hangs would be the last.
         signal.alarm(HUNG_SECONDS)

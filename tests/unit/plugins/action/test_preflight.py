@@ -15,7 +15,7 @@ import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.homelab.mail.plugins.action import smarthost_preflight
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.plugin_utils import rules
+from ansible_collections.homelab.mail.plugins.plugin_utils import readable, rules
 
 from tests import rendering
 from tests.loaded import Playbooks
@@ -393,7 +393,7 @@ def test_an_inventory_without_a_host_is_told(controller: Controller) -> None:
     arguments = ("--inventory", "hosts.yml", str(ROOT / "playbooks/smarthost.yml"))
     done = controller.playbooks.run(*arguments, cwd=controller.folder, timeout=120)
     assert done.returncode != 0
-    assert "The inventory names no host. Write yours into inventory/hosts.yml" in done.stdout + done.stderr
+    assert "Ansible found no host. Write yours into inventory/hosts.yml" in done.stdout + done.stderr
 
 
 def test_of_a_provider_all_is_read_but_its_replies() -> None:
@@ -436,6 +436,17 @@ def test_a_value_that_does_not_reach_the_host_is_named_where_it_stands(
     found = faults(controller.play(given))["smarthost_username"]
     assert "is not set." in found
     assert f"{path}:{line} gives it, but Ansible does not take that for a variable of this host" in found
+
+
+def test_a_file_is_named_by_the_folder_that_people_wrote_it_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars/all.yml").write_text("smarthost_username: bob\n")
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/group_vars").symlink_to("../group_vars")
+    monkeypatch.chdir(tmp_path)
+    assert readable.astray("smarthost_username", [tmp_path / "inventory"]) == "group_vars/all.yml:1"
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,11 @@ def test_a_token_that_is_login_and_password_is_not_printed(
     assert "t0ken" not in capsys.readouterr().out
 
 
+def test_without_a_command_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert smarthost.main([]) == 2
+    assert "send a mail and follow it" in capsys.readouterr().err
+
+
 def test_where_no_login_is_made_none_is_called_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smarthost, "status", lambda secrets: {})
     for username, verdict in (("", "none needed"), ("casey", "accepted")):
