@@ -16,7 +16,7 @@ setup: .venv/done ## Install what the project needs (system packages where you a
 # The system packages come first: without python3-venv there is no .venv.
 .venv/done: requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or newer, and $(PYTHON) is older. Name another one: make PYTHON=python3.12 setup")'
-	@$(PYTHON) -m workshop.lab setup || echo 'Ansible does without; make demo and the tests do not.'
+	@$(PYTHON) -m workshop.lab setup || echo 'Only make demo and the tests need that; the rest goes on without.'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@

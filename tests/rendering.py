@@ -48,6 +48,7 @@ def found(verdict: rules.Verdict, family: str = "Debian") -> tuple[dict[str, Any
         "version": "3.7.11",
         "release": "12",
         "seen": {},
+        "in_place": False,
     }
     preflight = {"plan": verdict.plan, "secrets": verdict.secrets, "public_domains": sorted(domains), "key": "k"}
     return preflight, info

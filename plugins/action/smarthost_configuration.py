@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._program import installed
 from ansible_collections.homelab.mail.plugins.plugin_utils import readable, wanted
 
 
@@ -17,13 +15,8 @@ class ActionModule(readable.Action):
         if arguments.pop("from_plan", False):
             preflight, info = task_vars["__smarthost_preflight"], task_vars["__smarthost_info"]
             new, tried = (task_vars.get(name, {}) for name in ("__smarthost_installed", "__smarthost_tried"))
-            arguments = wanted.arguments(preflight, info, new, tried.get("verdict", ""), arguments.pop("report", False))
-            seen, key = info["seen"], preflight["key"]
-            if (
-                seen
-                and installed.is_installed(seen["program"], seen["interpreter"], key)
-                and configuration.is_in_place(seen, arguments, key)
-            ):
+            if info["in_place"]:
                 return {"changed": False, "actions": [], "dropped": []}
+            arguments = wanted.arguments(preflight, info, new, tried.get("verdict", ""), arguments.pop("report", False))
         result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         return result

@@ -25,5 +25,6 @@ class ActionModule(readable.Action):
         )
         if preflight and "family" in result:
             result["of_family"] = preflight["families"][result["family"]]
-            result["prepared"] = preflight["plan"]["state"] != "absent" and wanted.is_prepared(preflight, result)
+            result["prepared"] = wanted.is_prepared(preflight, result)
+            result["in_place"] = result["prepared"] and wanted.is_in_place(preflight, result)
         return result

@@ -113,6 +113,10 @@ prepared:
   description: Whether all is there that the configuration needs.
   returned: O(from_plan=true)
   type: bool
+in_place:
+  description: Whether the host is as the variables want it, so that nothing is left to do.
+  returned: O(from_plan=true)
+  type: bool
 advice:
   description: What does not stop mail yet, such as a clock that is off.
   returned: always

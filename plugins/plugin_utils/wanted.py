@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible.plugins.test.core import version_compare
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._program import installed
 from ansible_collections.homelab.mail.plugins.plugin_utils import templates
 
 # The distributions leave the first of these out of master.cf.
@@ -39,7 +40,19 @@ def look(preflight: Mapping[str, Any]) -> dict[str, Any]:
 def is_prepared(preflight: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     """Whether all is there that the configuration needs."""
     needs_user = _by_token(preflight["plan"]) and not info["user"]
-    return not (info["missing"] or "lines" in info["of_family"] or needs_user)
+    lines = [line for line in info["of_family"].get("lines", []) if line.get("not_on") != info["system"]]
+    return not (info["missing"] or lines or needs_user)
+
+
+def is_in_place(preflight: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
+    """Whether a host that is prepared is as it should be, by what was seen of it."""
+    seen, key = info["seen"], preflight["key"]
+    return (
+        bool(seen)
+        and preflight["plan"]["state"] == "present"
+        and installed.is_installed(seen["program"], seen["interpreter"], key)
+        and configuration.is_in_place(seen, arguments(preflight, info, {}, "", report=False), key)
+    )
 
 
 def _by_token(plan: Mapping[str, Any]) -> bool:
@@ -97,15 +110,15 @@ def _tables(plan: Mapping[str, Any]) -> list[str]:
 
 
 def arguments(
-    preflight: Mapping[str, Any], info: Mapping[str, Any], installed: Mapping[str, Any], tried: str, report: bool
+    preflight: Mapping[str, Any], info: Mapping[str, Any], new: Mapping[str, Any], tried: str, report: bool
 ) -> dict[str, Any]:
     """Those of smarthost_configuration.
 
-    `installed` is what was installed in this run, `tried` what came of the logins in it. With `report` nothing is
+    `new` is what was installed in this run, `tried` what came of the logins in it. With `report` nothing is
     installed or tried.
     """
     plan, watch = preflight["plan"], preflight["secrets"]["watch"]
-    known = variables(preflight, info, version(info, installed))
+    known = variables(preflight, info, version(info, new))
     texts = templates.render(_tables(plan), known)
     named = [name for name in texts if name.startswith(f"{configuration.LOGINS}-") or name == configuration.OAUTH]
     passwords = {name: texts.pop(name) for name in named}

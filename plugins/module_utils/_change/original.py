@@ -65,7 +65,7 @@ class Original:
             files.write(os.path.join(self._new, os.path.basename(packages.path)), noted, 0o600)
         found = {
             "running": plan.found.running or (self.host.manager.starts_what_is_enabled and self.host.started()),
-            "enabled": self.host.manager.enabled() and not plan.fresh,
+            "enabled": plan.found.enabled and not plan.fresh,
             "mode": os.stat(self.host.main_cf).st_mode & 0o7777,
             "password_tables": [],
             "senders": waiting.senders(self.host),

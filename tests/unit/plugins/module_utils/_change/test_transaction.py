@@ -108,6 +108,9 @@ class House:
         elif command.startswith("postconf -MX "):
             name = argv[-1].replace("/", " ")
             self.master_cf.write_text("".join(line for line in lines if not line.startswith(name)))
+        elif command.startswith("postconf -d "):
+            # Not the one of a Postfix that this machine may have.
+            return 0, f"queue_directory = {self.folder.parent}/queue\n", ""
         elif command.startswith("postmap -q - "):
             # Each table says of each address something else.
             return 0, (data or "").replace("\n", "\tx\n"), ""
