@@ -182,7 +182,7 @@ def run_site(
     """Run the site.yml that people run, with the settings that Molecule runs it with."""
     options = [
         *(f"--inventory={path}" for path in inventories),
-        f"--limit={limit},localhost",
+        f"--limit={limit}",
         *arguments,
         str(playbook),
     ]

@@ -41,7 +41,7 @@ def measure() -> str:
     hosts = {"postfix": "installed", "msmtp": "trixie", "nullmailer": "trixie", "dma": "trixie"}
     with site("footprint", hosts) as where:
         progress("Postfix, msmtp, nullmailer and dma at rest and in an outage")
-        where.configure("--limit=postfix,localhost")
+        where.configure("--limit=postfix")
         for name, settings in SETTINGS.items():
             where.on(name, f"apt-get -qq update; {INSTALL.format(name=name)}; {settings}")
         where.on("postfix", "sleep 20")

@@ -230,12 +230,7 @@ def test_what_breaks_the_host_that_goes_first_breaks_no_other(host: Host, with_a
 
 
 def test_no_host_is_touched_where_canary_is_no_number(host: Host) -> None:
-    # As people limit a run, without localhost.
-    done = subprocess.run(
-        ["ansible-playbook", *(f"--inventory={path}" for path in INVENTORIES), f"--limit={NAME}", "site.yml",
-         "--extra-vars=canary=some"],
-        cwd=PROJECT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_site("--extra-vars=canary=some", limit=NAME)
     assert done.returncode != 0
     assert "canary says how many hosts go first" in said(done)
     assert f"ok: [{NAME}]" not in done.stdout
