@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .common import Site, kept, medians, progress, site, spread, table
 
-ROUNDS, FIRST_ROUNDS = 5, 3
+ROUNDS, FIRST_ROUNDS = 9, 3
 # What any role for a daemon does: facts, one package, one service.
 FLOOR = [
     {"ansible.builtin.package": {"name": "postfix"}},
