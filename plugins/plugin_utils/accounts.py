@@ -16,8 +16,6 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.local import read_gen
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_provider
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import (
     PREFIX,
-    Providers,
-    Values,
     Verdict,
     check_controls,
     clean,
@@ -27,26 +25,27 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import (
 _NAME = re.compile("[a-z][a-z0-9_]{0,29}")
 
 
-def read_accounts(verdict: Verdict, settings: Values, providers: Providers) -> list[dict[str, Any]]:
+def read_accounts(verdict: Verdict) -> list[dict[str, Any]]:
     """Those of the variables, as the plan has them; what is wrong with one names it."""
     accounts: list[dict[str, Any]] = []
-    entries = settings.get("accounts") or []
+    entries = verdict.settings.get("accounts") or []
     if not isinstance(entries, list):
         verdict.fault("accounts", "is not a list.", "Write one, an entry for each further account.")
         return []
     for number, given in enumerate(entries):
-        own, place = Verdict(), f"{PREFIX}accounts[{number}]"
+        place = f"{PREFIX}accounts[{number}]"
         if not isinstance(given, Mapping):
             verdict.faults.append(f"{place}: is not a mapping. Write the keys of an account: name, provider, …")
             continue
-        name = str(given.get("name") or "")
+        own = Verdict(settings={str(key): value for key, value in given.items()}, providers=verdict.providers)
+        name = own.text("name")
         if _NAME.fullmatch(name):
             place = f"{PREFIX}accounts[{name}]"
         elif clean(name):
             own.fault("name", f"{name!r} cannot be one.", "Write small letters, digits and _ alone, a letter first.")
         if name in [account["id"] for account in accounts]:
             own.fault("name", f"{name!r} is there twice.", "Give each account a name of its own.")
-        account = _read(own, given, providers)
+        account = _read(own)
         for said, found in ((verdict.faults, own.faults), (verdict.warnings, own.warnings)):
             # The rules speak of the variables of the one account.
             told = [re.sub(rf"\b{PREFIX}({'|'.join(KEYS)})\b", rf"{place}.\1", text) for text in found]
@@ -56,9 +55,9 @@ def read_accounts(verdict: Verdict, settings: Values, providers: Providers) -> l
     return accounts
 
 
-def read_second_way(verdict: Verdict, settings: Values, plan: Values) -> dict[str, Any]:
+def read_second_way(verdict: Verdict) -> dict[str, Any]:
     """The account that delivers while the default one's provider is away, and after how many minutes; mostly none."""
-    given = settings.get("second_way") or {}
+    given, plan = verdict.settings.get("second_way") or {}, verdict.plan
     name, minutes = given.get("account"), str(given.get("after_minutes", 15))
     names = [account["id"] for account in plan["accounts"][1:]]
     if given.keys() - {"account", "after_minutes"} or (given and name not in names):
@@ -81,8 +80,8 @@ def read_second_way(verdict: Verdict, settings: Values, plan: Values) -> dict[st
     return {"account": name, "minutes": int(minutes)} if given else {}
 
 
-def _read(verdict: Verdict, given: Values, providers: Providers) -> dict[str, Any] | None:
-    settings = {str(key): value for key, value in given.items()}
+def _read(verdict: Verdict) -> dict[str, Any] | None:
+    settings = {**verdict.settings}
     for key, value in settings.items():
         check_controls(verdict, key if key in KEYS else "name", value if key in KEYS else key)
     for key in [key for key in settings if key not in KEYS and clean(key)]:
@@ -98,31 +97,29 @@ def _read(verdict: Verdict, given: Values, providers: Providers) -> dict[str, An
         del settings[key]
     if not re.fullmatch("[0-9]*", str(settings.get("port") or "")):
         verdict.fault("port", f"{settings.pop('port')!r} is not a TCP port.", "Ports go from 1 to 65535.")
-    provider = read_provider(verdict, settings, providers)
-    if not provider:
+    verdict.settings = settings
+    if not read_provider(verdict):
         return None
-    account = read_account(verdict, settings, provider, providers)
-    verdict.warnings += [] if account["oauth"] else provider.get("warnings", [])
-    account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
+    account = read_account(verdict)
+    verdict.warnings += [] if account["oauth"] else verdict.provider.get("warnings", [])
+    account["generic"] = read_generic(verdict, account["username"])
     account["senders"] = list(dict.fromkeys(str(sender or "").lower() for sender in settings.get("senders") or []))
     for sender in filter(clean, account["senders"]):
-        _check_sender(verdict, sender, account, provider, providers)
+        _check_sender(verdict, sender, account["username"])
     return account
 
 
-def _check_sender(verdict: Verdict, sender: str, account: Values, provider: Values, providers: Providers) -> None:
+def _check_sender(verdict: Verdict, sender: str, username: str) -> None:
     """Whether mail of this sender, or of all of a domain, can leave through the account."""
     name, _at, domain = sender.partition("@")
     if not addresses.is_sender(sender):
         verdict.fault("senders", f"{sender!r} is not an address.", "Write one, or @ and a domain.")
-    elif domain in provider.get("domains", []) and not name:
-        verdict.fault(
-            "senders", f"{sender!r} are all customers of {provider['name']}.", "Name the account's own addresses."
-        )
+    elif domain in verdict.provider.get("domains", []) and not name:
+        whose = verdict.provider["name"]
+        verdict.fault("senders", f"{sender!r} are all customers of {whose}.", "Name the account's own addresses.")
     elif senders.is_public(sender):
         example = sender if name else f"mail{sender}"
-        use = "" if name else f", as one of {sender!r},"
-        check_sender(verdict, "senders", example, provider, providers, account["username"], use)
+        check_sender(verdict, "senders", example, username, use="" if name else f", as one of {sender!r},")
 
 
 def check_senders(verdict: Verdict, accounts: list[dict[str, Any]]) -> None:

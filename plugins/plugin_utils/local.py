@@ -9,7 +9,6 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.account import check_
 from ansible_collections.homelab.mail.plugins.plugin_utils.senders import escaped
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import is_host_of
 from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import (
-    Providers,
     Values,
     Verdict,
     clean,
@@ -17,12 +16,10 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import (
 )
 
 
-def read_generic(
-    verdict: Verdict, settings: Values, provider: Values, providers: Providers, username: str
-) -> dict[str, str]:
+def read_generic(verdict: Verdict, username: str) -> dict[str, str]:
     """Local address -> public address; keys in lower case, as Postfix looks them up."""
     table: dict[str, str] = {}
-    for key, value in (settings.get("generic") or {}).items():
+    for key, value in (verdict.settings.get("generic") or {}).items():
         local, public = str(key), "" if value is None else str(value)
         if not clean(local) or not clean(public):
             continue
@@ -33,7 +30,7 @@ def read_generic(
                 "Write a user (nut), an address (nut@nas.lan) or a whole domain (@nas.lan).",
             )
         _check_twice(verdict, "generic", local, table)
-        check_sender(verdict, "generic", public, provider, providers, username, use=f", for {local!r},")
+        check_sender(verdict, "generic", public, username, use=f", for {local!r},")
         table[local.lower()] = public
     return table
 
@@ -43,10 +40,10 @@ def _check_twice(verdict: Verdict, variable: str, key: str, table: Collection[st
         verdict.fault(variable, f"{key!r} is there twice: Postfix sees no capital letters.", "Keep one of them.")
 
 
-def read_aliases(verdict: Verdict, settings: Values, provider: Values, default_target: str) -> dict[str, list[str]]:
+def read_aliases(verdict: Verdict, default_target: str) -> dict[str, list[str]]:
     """Local user -> addresses, with an entry for root, from which everybody else's is taken."""
     table: dict[str, list[str]] = {}
-    for key, value in (settings.get("aliases") or {}).items():
+    for key, value in (verdict.settings.get("aliases") or {}).items():
         user = str(key)
         values = value if isinstance(value, (list, tuple)) else str("" if value is None else value).split(",")
         targets = [str(target).strip() for target in values if str(target).strip()]
@@ -64,7 +61,7 @@ def read_aliases(verdict: Verdict, settings: Values, provider: Values, default_t
         table[user.lower()] = targets
     for user, targets in table.items():
         for target in targets:
-            _check_target(verdict, user, target, table, provider)
+            _check_target(verdict, user, target, table)
     for user in table:
         if _is_circle(user, table):
             verdict.fault("aliases", f"{user!r} leads back to itself.", "Let it end at a full address.")
@@ -74,9 +71,9 @@ def read_aliases(verdict: Verdict, settings: Values, provider: Values, default_t
     return table
 
 
-def read_allowed(verdict: Verdict, settings: Values, needed: Iterable[str]) -> list[str]:
+def read_allowed(verdict: Verdict, needed: Iterable[str]) -> list[str]:
     """Patterns of the addresses that may be written to; none where all may. `needed` must be among them."""
-    given = settings.get("allowed_recipients")
+    given = verdict.settings.get("allowed_recipients")
     if given is None:
         return []
     entries = [str(entry).strip().lower() for entry in given if clean(entry)]
@@ -101,16 +98,16 @@ def read_allowed(verdict: Verdict, settings: Values, needed: Iterable[str]) -> l
     return [(".*" if entry.startswith("@") else "") + escaped(entry) for entry in entries]
 
 
-def check_mailbox(verdict: Verdict, settings: Values, account: Values, providers: Providers) -> None:
+def check_mailbox(verdict: Verdict, account: Values) -> None:
     """Mail to a From that only sends reaches no person, so root's mail needs an address that has a mailbox."""
-    if "root" in {str(user).lower() for user in settings.get("aliases") or {}}:
+    if "root" in {str(user).lower() for user in verdict.settings.get("aliases") or {}}:
         return
-    for preset in providers.values():
+    for preset in verdict.providers.values():
         only_sends = preset.get("mailboxes") is False
         # Also where the provider is custom and the host is known.
         if only_sends and (preset["name"] == account.get("name") or is_host_of(preset, account.get("host", ""))):
             sender = account["from"]
-            if sender and other_provider(addresses.domain_of(sender), preset, providers):
+            if sender and other_provider(verdict, addresses.domain_of(sender)):
                 # A sender that was confirmed one by one, and whose mailbox is elsewhere.
                 return
             verdict.fault(
@@ -122,7 +119,7 @@ def check_mailbox(verdict: Verdict, settings: Values, account: Values, providers
             return
 
 
-def _check_target(verdict: Verdict, user: str, target: str, table: Mapping[str, list[str]], provider: Values) -> None:
+def _check_target(verdict: Verdict, user: str, target: str, table: Mapping[str, list[str]]) -> None:
     if target.lower() in table or target.lower() == "root":
         return
     if target[:1] in "|/:":
@@ -137,11 +134,11 @@ def _check_target(verdict: Verdict, user: str, target: str, table: Mapping[str, 
             f"{user!r} leads to {target!r}, which is neither an address nor another entry.",
             "Write a full address, name and domain.",
         )
-    elif is_placeholder_address(target, provider):
+    elif is_placeholder_address(target, verdict.provider):
         verdict.fault(
             "aliases", f"{user!r} leads to {target!r}, the placeholder of a guide.", "Write your own address."
         )
-    elif provider.get("from", "any") != "any" and addresses.is_private_domain(addresses.domain_of(target)):
+    elif verdict.provider.get("from", "any") != "any" and addresses.is_private_domain(addresses.domain_of(target)):
         verdict.fault(
             "aliases",
             f"{user!r} leads to {target!r}, which the provider cannot deliver to: it exists only inside your network.",

@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
-from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Values, Verdict, clean
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, clean
 
 # What can lie behind a router or inside a VPN. Not ipaddress' own word for it, which calls 0.0.0.0/0 private.
 _PRIVATE = tuple(
@@ -50,14 +50,14 @@ def is_public(text: str) -> bool:
     return first != last and not inside
 
 
-def read_clients(verdict: Verdict, settings: Values) -> dict[str, list[str]]:
+def read_clients(verdict: Verdict) -> dict[str, list[str]]:
     """The networks that may send through this host, as mynetworks spells them, and those of them that are one machine.
 
-    >>> read_clients(Verdict(), {"clients": ["192.168.1.0/24", "fd00::5"]})
+    >>> read_clients(Verdict(settings={"clients": ["192.168.1.0/24", "fd00::5"]}))
     {'networks': ['192.168.1.0/24', '[fd00::5]/128'], 'machines': ['[fd00::5]/128']}
     """
     found = {}
-    for given in map(str, settings.get("clients") or []):
+    for given in map(str, verdict.settings.get("clients") or []):
         if not clean(given):
             continue
         try:

@@ -25,7 +25,7 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.local import (
     read_generic,
 )
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_inbox, read_provider
-from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Verdict, check_controls, clean, text
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Values, Verdict, check_controls, clean
 
 # main.cf parameters that a variable is for: two places for one fact would contradict each other.
 _VARIABLE_FOR = {
@@ -86,10 +86,10 @@ _CA_FILE = re.compile(r"/[A-Za-z0-9._/+@-]+")
 _LOOPBACK_ALONE = {"loopback-only", "localhost", "127.0.0.1", "::1", "[::1]"}
 
 
-def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]) -> Verdict:
+def judge(settings: Values, providers: Mapping[str, Values]) -> Verdict:
     """Check the variables (names without prefix) against the providers' rules."""
-    verdict = Verdict()
-    verdict.plan["state"] = text(settings, "state") or "present"
+    verdict = Verdict(settings=settings, providers=providers)
+    verdict.plan["state"] = verdict.text("state") or "present"
     if verdict.plan["state"] == "absent":
         verdict.plan["accounts"] = []
         verdict.secrets["watch"] = {}
@@ -97,47 +97,46 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     for name in settings.keys() - {"accounts"}:
         check_controls(verdict, name, settings[name])
 
-    provider, account = _default_account(verdict, settings, providers)
-    accounts = verdict.plan["accounts"] = [account, *read_accounts(verdict, settings, providers)]
-    verdict.secrets["inbox"] = read_inbox(verdict, settings, provider, account)
+    account = _default_account(verdict)
+    accounts = verdict.plan["accounts"] = [account, *read_accounts(verdict)]
+    verdict.secrets["inbox"] = read_inbox(verdict, account)
     # The largest of them: a server that takes less says so itself.
     verdict.plan["size_limit"] = max((one.get("size_limit") or 0 for one in accounts), default=0)
     for name in ("rewrite", "map_type", "ca_file"):
-        verdict.plan[name] = text(settings, name)
-    verdict.plan["from_name"] = senders.phrase(text(settings, "from_name").strip())
+        verdict.plan[name] = verdict.text(name)
+    verdict.plan["from_name"] = senders.phrase(verdict.text("from_name").strip())
     # Beside an address that it rewrites, Postfix keeps no more than 247 characters.
     if len(verdict.plan["from_name"]) > 240:
         verdict.fault("from_name", "is so long that Postfix leaves it out.", "Write a shorter one.")
     verdict.plan["take_over"] = bool(settings.get("take_over"))
-    verdict.plan["verify_login"] = _verify_login(verdict, settings)
-    verdict.plan["aliases"] = read_aliases(verdict, settings, provider, account["from"])
-    check_mailbox(verdict, settings, account, providers)
-    account["generic"] = read_generic(verdict, settings, provider, providers, account["username"])
+    verdict.plan["verify_login"] = _verify_login(verdict)
+    verdict.plan["aliases"] = read_aliases(verdict, account["from"])
+    check_mailbox(verdict, account)
+    account["generic"] = read_generic(verdict, account["username"])
     check_senders(verdict, accounts)
     # texthash is read as text; the other types have to be compiled. All other tables are patterns.
     logins = [f"sasl_passwd-{one['id']}".rstrip("-") for one in accounts]
-    verdict.plan["compiled"] = (
-        dict.fromkeys(logins, map_type) if (map_type := text(settings, "map_type")) not in ("", "texthash") else {}
-    )
+    map_type = verdict.plan["map_type"]
+    verdict.plan["compiled"] = dict.fromkeys(logins, map_type) if map_type not in ("", "texthash") else {}
     verdict.plan["services"] = {f"{one['service']}/unix": "" for one in accounts[1:]}
     if any(one.get("oauth") for one in accounts):
         verdict.plan["services"][tokens.SERVICE] = tokens.LINE
     for one in accounts:
-        one["tls_security_level"] = "none" if one["tls"] == "none" else text(settings, "tls_security_level")
+        one["tls_security_level"] = "none" if one["tls"] == "none" else verdict.text("tls_security_level")
         one["lines"] = senders.generic(one)
-    verdict.plan["parameters"] = _parameters(verdict, settings, provider)
-    verdict.plan["allowed"] = read_allowed(verdict, settings, addresses_of(verdict.plan))
-    verdict.plan["clients"] = networks.read_clients(verdict, settings)
+    verdict.plan["parameters"] = _parameters(verdict)
+    verdict.plan["allowed"] = read_allowed(verdict, addresses_of(verdict.plan))
+    verdict.plan["clients"] = networks.read_clients(verdict)
     if verdict.plan["clients"]["networks"]:
         # Whatever they send as, the account may send as itself alone.
         verdict.plan["rewrite"] = "all"
-    _check_size(verdict, provider)
+    _check_size(verdict)
     _check_domains(verdict)
     _check_open_relay(verdict)
-    verdict.plan["hostname"] = _hostname(verdict, settings)
+    verdict.plan["hostname"] = _hostname(verdict)
     verdict.plan["maps"] = senders.maps(accounts, verdict.plan["aliases"])
-    verdict.plan["second_way"] = read_second_way(verdict, settings, verdict.plan)
-    verdict.secrets["watch"] = _watch(verdict, settings)
+    verdict.plan["second_way"] = read_second_way(verdict)
+    verdict.secrets["watch"] = _watch(verdict)
     verdict.secrets["logins"] = _logins(verdict.plan)
     for one in accounts:
         one["oauth"] = bool(one.get("oauth"))
@@ -145,7 +144,7 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
         if one.pop("password", None) == one["username"] != "":
             one["username"] = "********"
     _for_host(verdict.plan, verdict.secrets["logins"])
-    _check_ca_file(verdict, settings)
+    _check_ca_file(verdict)
     if account["tls_security_level"] == "encrypt":
         given = "token" if account.get("oauth") else "password" if account["username"] else "mail"
         verdict.warnings.append(
@@ -155,22 +154,18 @@ def judge(settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]
     return verdict
 
 
-def _default_account(
-    verdict: Verdict, settings: Mapping[str, Any], providers: Mapping[str, Mapping[str, Any]]
-) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The account without a name, and its provider."""
-    provider = read_provider(verdict, settings, providers)
-    if provider:
-        account = read_account(verdict, settings, provider, providers)
-        verdict.warnings += [] if account["oauth"] else provider.get("warnings", [])
-        return provider, account
+def _default_account(verdict: Verdict) -> dict[str, Any]:
+    """The account without a name."""
+    if read_provider(verdict):
+        account = read_account(verdict)
+        verdict.warnings += [] if account["oauth"] else verdict.provider.get("warnings", [])
+        return account
     # What any provider needs is not worth a second run.
-    provider = {"name": "your provider"}
-    if text(settings, "auth") != "none":
-        read_username(verdict, settings, provider, providers)
-        if text(settings, "auth") != "oauth":
-            read_password(verdict, settings, provider)
-    return provider, {"id": "", "service": "smtp", "from": "", "username": "", "tls": "", "login": "", "senders": []}
+    if verdict.text("auth") != "none":
+        read_username(verdict)
+        if verdict.text("auth") != "oauth":
+            read_password(verdict)
+    return {"id": "", "service": "smtp", "from": "", "username": "", "tls": "", "login": "", "senders": []}
 
 
 def _logins(plan: dict[str, Any]) -> list[dict[str, Any]]:
@@ -213,11 +208,11 @@ def _for_host(plan: dict[str, Any], logins: list[dict[str, Any]]) -> None:
         ]
 
 
-def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _watch(verdict: Verdict) -> dict[str, Any]:
     """The ways to tell of an outage that are set up; empty where there are none."""
     ways: dict[str, Any] = {}
     for name in ("ntfy", "webhook", "ping"):
-        url = text(settings, f"watch_{name}")
+        url = verdict.text(f"watch_{name}")
         if url and not (addresses.WEB_ADDRESS.fullmatch(url) and url.isascii()):
             verdict.fault(
                 f"watch_{name}",
@@ -226,23 +221,23 @@ def _watch(verdict: Verdict, settings: Mapping[str, Any]) -> dict[str, Any]:
             )
         elif url:
             ways[name] = url
-    textfile = text(settings, "watch_textfile")
+    textfile = verdict.text("watch_textfile")
     if textfile and not textfile.startswith("/"):
         verdict.fault("watch_textfile", f"{textfile!r} is not a whole path.", "Name the folder from / on.")
     elif textfile:
         ways["textfile"] = textfile
     # The first becomes a step of cron where there is no better timer.
     for name, most in (("minutes", 59), ("stuck_minutes", 1440)):
-        minutes = settings.get(f"watch_{name}")
+        minutes = verdict.settings.get(f"watch_{name}")
         if minutes is not None and not 1 <= int(minutes) <= most:
             verdict.fault(f"watch_{name}", f"{minutes} is no sensible time.", f"Between 1 and {most} minutes.")
     if not ways:
         return {}
     return {
         **ways,
-        "webhook_style": text(settings, "watch_webhook_style") or "slack",
-        "stuck": 60 * int(settings.get("watch_stuck_minutes") or 15),
-        "minutes": int(settings.get("watch_minutes") or 5),
+        "webhook_style": verdict.text("watch_webhook_style") or "slack",
+        "stuck": 60 * int(verdict.settings.get("watch_stuck_minutes") or 15),
+        "minutes": int(verdict.settings.get("watch_minutes") or 5),
     }
 
 
@@ -263,21 +258,21 @@ def unknown_variables(given: list[str], known: list[str]) -> list[str]:
     return faults
 
 
-def _check_size(verdict: Verdict, provider: Mapping[str, Any]) -> None:
+def _check_size(verdict: Verdict) -> None:
     """Whether what Postfix takes can leave again."""
     wanted = verdict.plan["parameters"].get("message_size_limit", "")
-    most = provider.get("size_limit")
+    most = verdict.provider.get("size_limit")
     # 0 is no limit at all.
     if most and wanted.isdigit() and not 0 < int(wanted) <= most:
         verdict.warnings.append(
-            f"message_size_limit in smarthost_parameters lets mails in that {provider['name']} refuses: it takes "
-            f"{most} bytes at most. Without it, the program that hands in a mail too large is told so at once."
+            f"message_size_limit in smarthost_parameters lets mails in that {verdict.provider['name']} refuses: it "
+            f"takes {most} bytes at most. Without it, the program that hands in a mail too large is told so at once."
         )
 
 
-def _parameters(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, str]:
+def _parameters(verdict: Verdict) -> dict[str, str]:
     table: dict[str, str] = {}
-    for key, value in (settings.get("parameters") or {}).items():
+    for key, value in (verdict.settings.get("parameters") or {}).items():
         name = str(key)
         if not clean(name) or not clean(value):
             continue
@@ -286,7 +281,7 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping
         elif name in _VARIABLE_FOR:
             verdict.fault("parameters", f"{name} is said elsewhere.", f"Use {_VARIABLE_FOR[name]}.")
         elif promised := [
-            variable for variable, names in _PROMISED.items() if settings.get(variable) and name in names
+            variable for variable, names in _PROMISED.items() if verdict.settings.get(variable) and name in names
         ]:
             verdict.fault("parameters", f"{name} is said by smarthost_{promised[0]}.", "Take one of them out.")
         elif isinstance(value, (Mapping, list, tuple)):
@@ -295,8 +290,8 @@ def _parameters(verdict: Verdict, settings: Mapping[str, Any], provider: Mapping
             verdict.fault("parameters", f"{name} {_REFUSED[name]}.", "Take it out.")
         elif name in _OTHER_WAYS and value:
             verdict.warnings.append(
-                f"{name} in smarthost_parameters leads mail another way than through {provider['name']}. Whether it "
-                "leaves that way, and who sees it there, is not tried."
+                f"{name} in smarthost_parameters leads mail another way than through {verdict.provider['name']}. "
+                "Whether it leaves that way, and who sees it there, is not tried."
             )
         text = "" if value is None else str(value).strip()
         table[name] = ("yes" if value else "no") if isinstance(value, bool) else text
@@ -343,9 +338,9 @@ def _check_open_relay(verdict: Verdict) -> None:
         )
 
 
-def _hostname(verdict: Verdict, settings: Mapping[str, Any]) -> str:
-    hostname = text(settings, "hostname").lower()
-    if hostname and clean(hostname) and not addresses.is_full_name(hostname):
+def _hostname(verdict: Verdict) -> str:
+    hostname = verdict.text("hostname").lower()
+    if hostname and not addresses.is_full_name(hostname):
         verdict.fault(
             "hostname",
             f"{hostname!r} is not a full host name, and some providers hang up on such a HELO.",
@@ -361,21 +356,21 @@ def _hostname(verdict: Verdict, settings: Mapping[str, Any]) -> str:
     return hostname
 
 
-def _verify_login(verdict: Verdict, settings: Mapping[str, Any]) -> str:
+def _verify_login(verdict: Verdict) -> str:
     """yes, no or required."""
-    value = text(settings, "verify_login").lower() or "true"
+    value = verdict.text("verify_login").lower() or "true"
     if value in ("true", "yes"):
         return "yes"
     if value in ("false", "no"):
         return "no"
-    if value != "required" and clean(value):
+    if value != "required":
         verdict.fault("verify_login", f"{value!r} is not one of its values.", "Write true, false or required.")
     return "required"
 
 
-def _check_ca_file(verdict: Verdict, settings: Mapping[str, Any]) -> None:
-    ca_file = text(settings, "ca_file")
-    if ca_file and clean(ca_file) and not _CA_FILE.fullmatch(ca_file):
+def _check_ca_file(verdict: Verdict) -> None:
+    ca_file = verdict.text("ca_file")
+    if ca_file and not _CA_FILE.fullmatch(ca_file):
         verdict.fault(
             "ca_file", f"{ca_file!r} is not the absolute path of a file.", "Write it from / on, without spaces."
         )

@@ -8,22 +8,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
-from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Providers, Values, Verdict, clean, text
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Values, Verdict
 
 # The last one only without a login.
 TLS_MODES = ("implicit", "starttls", "none")
 
 
-def read_provider(verdict: Verdict, settings: Values, providers: Providers) -> Values | None:
-    """The preset that is named; None where there is none of that name."""
-    name = text(settings, "provider")
+def read_provider(verdict: Verdict) -> bool:
+    """Take the preset that is named; whether there is one of that name."""
+    name, providers = verdict.text("provider"), verdict.providers
     if not name:
         verdict.fault(
             "provider",
             "is not set, so there is no provider to send through.",
             f"Name your mail provider: {', '.join(providers)}.",
         )
-        return None
+        return False
     if name not in providers:
         near = difflib.get_close_matches(name.lower(), list(providers), n=1, cutoff=0.7)
         verdict.fault(
@@ -32,16 +32,18 @@ def read_provider(verdict: Verdict, settings: Values, providers: Providers) -> V
             (f"Did you mean {near[0]}? " if near else "")
             + f"The presets are: {', '.join(providers)}; any other provider is custom.",
         )
-        return None
-    return providers[name]
+        return False
+    verdict.provider = providers[name]
+    return True
 
 
-def read_inbox(verdict: Verdict, settings: Values, provider: Values, account: Values) -> dict[str, Any]:
+def read_inbox(verdict: Verdict, account: Values) -> dict[str, Any]:
     """Where the controller looks for a test mail, or in `said` why not; a login goes to its own provider alone."""
-    given, username, password = (text(settings, f"inbox_{name}") for name in ("host", "username", "password"))
+    provider = verdict.provider
+    given, username, password = (verdict.text(f"inbox_{name}") for name in ("host", "username", "password"))
     own = str(provider.get("inbox_host", "")).format(rest=re.sub("^(smtp|mail)", "", account.get("host", "")))
     host, _colon, port = (given or own).partition(":")
-    if clean(given) and not re.fullmatch("([A-Za-z0-9.-]+(:[0-9]+)?)?", given):
+    if not re.fullmatch("([A-Za-z0-9.-]+(:[0-9]+)?)?", given):
         verdict.fault("inbox_host", f"{given!r} is not the name of a host.", "Write it alone: imap.example.org.")
     login = str(account.get("username", ""))
     foreign = username or (password and not host) or (given and (not login or (given != own and "kind" in provider)))
@@ -51,7 +53,7 @@ def read_inbox(verdict: Verdict, settings: Values, provider: Values, account: Va
         verdict.fault(missing, "is not set.", "Another mailbox needs three: its IMAP server, login and password.")
     if not host or not (login or username):
         only = "only sends" if provider.get("mailboxes") is False else "has no mailbox that is known here"
-        said = provider.get("inbox_help") or f"{provider['name'][:1].upper()}{provider['name'][1:]} {only}."
+        said = verdict.help("inbox") or f"{provider['name'][:1].upper()}{provider['name'][1:]} {only}."
         return {"said": f"{said} Say with smarthost_inbox_host, _username and _password where the mail arrives."}
     return {
         "host": host,
@@ -59,14 +61,14 @@ def read_inbox(verdict: Verdict, settings: Values, provider: Values, account: Va
         "username": username or (login.partition("@")[0] if provider.get("inbox_local_part") else login),
         "password": password or account.get("password", ""),
         "provider": provider["name"],
-        "help": provider.get("inbox_help", ""),
+        "help": verdict.help("inbox"),
     }
 
 
-def read_host(verdict: Verdict, settings: Values, provider: Values) -> str:
+def read_host(verdict: Verdict) -> str:
     """The host of the account: given, of its region, or of the preset."""
-    host = text(settings, "host").lower()
-    region_host = _region_host(verdict, settings, provider, needed=not host)
+    provider, host = verdict.provider, verdict.text("host").lower()
+    region_host = _region_host(verdict, needed=not host)
     if not host:
         host = region_host or str(provider.get("host", ""))
         if not host and not _has_regions(provider):
@@ -78,7 +80,7 @@ def read_host(verdict: Verdict, settings: Values, provider: Values) -> str:
                 else "Name the host that sends for this one: nas.lan.",
             )
         return host
-    if not addresses.is_host_name(host) and clean(host):
+    if not addresses.is_host_name(host):
         verdict.fault(
             "host",
             f"{host!r} is not the name of a host.",
@@ -91,9 +93,8 @@ def _has_regions(provider: Values) -> bool:
     return "regions" in provider or "region_host" in provider
 
 
-def _region_host(verdict: Verdict, settings: Values, provider: Values, needed: bool) -> str:
-    name = provider["name"]
-    region = text(settings, "region")
+def _region_host(verdict: Verdict, needed: bool) -> str:
+    provider, name, region = verdict.provider, verdict.provider["name"], verdict.text("region")
     if not _has_regions(provider):
         if region:
             verdict.fault("region", f"{name} has no regions.", "Take smarthost_region out.")
@@ -113,24 +114,22 @@ def _region_host(verdict: Verdict, settings: Values, provider: Values, needed: b
         return str(regions[region])
     if "region_host" in provider and re.fullmatch(provider["region_pattern"], region):
         return str(provider["region_host"].format(region=region))
-    if clean(region):
-        verdict.fault("region", f"{name} has no region {region!r}.", f"A region of its is {examples}.")
+    verdict.fault("region", f"{name} has no region {region!r}.", f"A region of its is {examples}.")
     return ""
 
 
-def read_port(verdict: Verdict, settings: Values, provider: Values, host: str) -> tuple[int, str]:
+def read_port(verdict: Verdict, host: str) -> tuple[int, str]:
     """The port and its TLS mode; what was not given comes from the preset."""
-    name = provider["name"]
-    port = int(settings.get("port") or 0)
-    tls = text(settings, "tls")
+    name = verdict.provider["name"]
+    given = verdict.settings.get("port")
+    port, tls = int(given or 0), verdict.text("tls")
     if tls not in ("", *TLS_MODES):
-        if clean(tls):
-            verdict.fault("tls", f"{tls!r} is not one of its values.", f"Write one of: {', '.join(TLS_MODES)}.")
+        verdict.fault("tls", f"{tls!r} is not one of its values.", f"Write one of: {', '.join(TLS_MODES)}.")
         tls = ""
-    known, others = _ports_of(provider, host)
+    known, others = _ports_of(verdict.provider, host)
     offered = ", ".join(f"{number} ({mode})" for number, mode in known.items())
 
-    if settings.get("port") is not None and not 1 <= port <= 65535:
+    if given is not None and not 1 <= port <= 65535:
         verdict.fault("port", f"{port} is not a TCP port.", "Ports go from 1 to 65535.")
         return port, tls
     if not port:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
@@ -42,23 +43,42 @@ _LINE_BREAKS = "\n\r\x85\u2028\u2029"
 
 @dataclass
 class Verdict:
-    """What `judge` found: faults forbid a run, warnings go with it, the plan is for the host and can be shown."""
+    """Variables, the provider that they name, and what was found: faults forbid a run, warnings go with it.
+
+    The plan is for the host and can be shown.
+    """
 
     faults: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     #: What of it has passwords: `logins`, `inbox` and `watch`.
     secrets: dict[str, Any] = field(default_factory=dict)
+    #: The variables, without their prefix; all providers; and the one that is named, if it is known.
+    settings: Values = field(default_factory=dict)
+    providers: Providers = field(default_factory=dict)
+    provider: Values = field(default_factory=lambda: {"name": "your provider"})
+    #: Variables with a sign in them that no value may have. Of these, nothing else is said.
+    spoilt: set[str] = field(default_factory=set)
 
     def fault(self, variable: str, what: str, remedy: str) -> None:
         """Note a fault: what is wrong with which variable, and what to do about it."""
-        self.faults.append(f"{PREFIX}{variable}: {what} {remedy}")
+        if variable not in self.spoilt:
+            self.faults.append(f"{PREFIX}{variable}: {what} {remedy}".rstrip())
+
+    def text(self, name: str) -> str:
+        """A variable as text, empty where it is not set."""
+        value = self.settings.get(name)
+        return "" if value is None else str(value)
+
+    def help(self, about: str) -> str:
+        """What the provider's file adds to a remedy, such as where to find the login."""
+        return str(self.provider.get(f"{about}_help", ""))
 
 
 def check_controls(verdict: Verdict, name: str, value: Any) -> None:
     """A line break in a value would become a line of its own in a table or in main.cf."""
-    if isinstance(value, str):
-        found = _CONTROL.search(value)
+    for text in _texts(value):
+        found = _CONTROL.search(text)
         if found:
             kind = (
                 "a line break"
@@ -69,31 +89,28 @@ def check_controls(verdict: Verdict, name: str, value: Any) -> None:
             )
             verdict.fault(
                 name,
-                f"has {kind} at position {found.start() + 1} of {len(value)}.",
+                f"has {kind} at position {found.start() + 1} of {len(text)}.",
                 "Encrypt it again without: ansible-vault encrypt_string --ask-vault-pass --prompt."
                 if name.endswith("password")
                 else "Write the value on one line, in quotes, without a block sign (| or >)."
                 if found.group() in _LINE_BREAKS
                 else "Type the value instead of pasting it.",
             )
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            check_controls(verdict, name, str(key))
-            check_controls(verdict, name, inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            check_controls(verdict, name, inner)
+    if isinstance(value, str) and not clean(value):
+        verdict.spoilt.add(name)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for inner in chain(*value.items()) if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
 
 
 def clean(value: Any) -> bool:
     """Whether a value is free of what `check_controls` has already complained about."""
     return not _CONTROL.search(str(value))
-
-
-def text(settings: Values, name: str) -> str:
-    """A variable as text, empty where it is not set."""
-    value = settings.get(name)
-    return "" if value is None else str(value)
 
 
 def is_placeholder(text: str, provider: Values) -> bool:
