@@ -54,7 +54,7 @@ class ActionModule(readable.Action):
             # What is taken away needs no login, nor the vault that it is in.
             wanted = ("smarthost_state", "smarthost_abandon_queue")
             faults = [fault for fault in faults if fault.startswith(wanted)]
-        faults += rules.unknown_variables([name for name in task_vars if name.startswith(PREFIX)], list(SPEC))
+        faults += rules.unknown_variables(list(task_vars), list(SPEC))
         verdict = rules.judge(settings, PROVIDERS)
         # A variable that could not be read is no longer there; do not complain of that as well.
         unread = {fault.partition(":")[0] for fault in faults}

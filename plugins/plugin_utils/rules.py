@@ -25,11 +25,11 @@ from ansible_collections.homelab.mail.plugins.plugin_utils.local import (
     read_generic,
 )
 from ansible_collections.homelab.mail.plugins.plugin_utils.server import read_inbox, read_provider
-from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import Values, Verdict, check_controls, clean
+from ansible_collections.homelab.mail.plugins.plugin_utils.verdict import PREFIX, Values, Verdict, check_controls, clean
 
 # main.cf parameters that a variable is for: two places for one fact would contradict each other.
 _VARIABLE_FOR = {
-    "relayhost": "smarthost_host and smarthost_port",
+    "relayhost": "smarthost_provider, or smarthost_host and smarthost_port",
     "smtp_tls_security_level": "smarthost_tls_security_level",
     **dict.fromkeys(
         ("smtp_use_tls", "smtp_enforce_tls", "smtp_tls_enforce_peername", "smtp_tls_per_site", "smtp_tls_policy_maps"),
@@ -247,8 +247,10 @@ def unknown_variables(given: list[str], known: list[str]) -> list[str]:
     Only names that are all but one of ours: people may keep variables of their own beside them.
     """
     faults = []
-    for name in sorted(set(given) - set(known)):
-        near = [whole for whole in known if whole.startswith(name)]
+    # The rest is not compared, as it would take time: a host may have hundreds.
+    ours = (name for name in set(given) - set(known) if name.startswith(PREFIX[:2]))
+    for name in sorted(ours):
+        near = [whole for whole in known if whole.startswith(name) and name.startswith(PREFIX)]
         near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.92)
         if near:
             faults.append(

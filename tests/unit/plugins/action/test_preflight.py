@@ -367,10 +367,11 @@ def test_a_variable_that_cannot_be_read_is_not_called_missing_too(controller: Co
     assert "not defined" in found["smarthost_provider"]
 
 
-def test_a_misspelt_variable_is_told(controller: Controller) -> None:
-    found = faults(controller.play({**GOOD, "smarthost_form": "nas@bobs.org"}))
-    assert list(found) == ["smarthost_form"]
-    assert "Write smarthost_from" in found["smarthost_form"]
+@pytest.mark.parametrize("name", ["smarthost_form", "smarthos_from"])
+def test_a_misspelt_variable_is_told(controller: Controller, name: str) -> None:
+    found = faults(controller.play({**GOOD, name: "nas@bobs.org"}))
+    assert list(found) == [name]
+    assert "Write smarthost_from" in found[name]
 
 
 def test_a_warning_reaches_the_person_without_the_password(controller: Controller) -> None:

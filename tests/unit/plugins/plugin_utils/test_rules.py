@@ -973,6 +973,9 @@ def test_a_ca_bundle_that_is_no_path_is_refused(judge: Judge, ca_file: str) -> N
         ("smarthost_parameter", "smarthost_parameters"),
         ("smarthost_Provider", "smarthost_provider"),
         ("smarthost_regoin", "smarthost_region"),
+        ("smarthos_username", "smarthost_username"),
+        ("smart_host_from", "smarthost_from"),
+        ("smarthost__from", "smarthost_from"),
     ],
 )
 def test_a_misspelt_variable_is_told_with_the_one_that_was_meant(misspelt: str, meant: str) -> None:
@@ -988,7 +991,7 @@ def test_a_misspelt_variable_is_told_with_the_one_that_was_meant(misspelt: str, 
     assert faults[0].startswith(f"{misspelt}: ") and f"Write {meant}," in faults[0]
 
 
-@pytest.mark.parametrize("own", ["smarthost_vault_password", "smarthost_team", "smarthost_x"])
+@pytest.mark.parametrize("own", ["smarthost_vault_password", "smarthost_team", "smarthost_x", "smart", "smtp_port"])
 def test_a_variable_of_ones_own_is_left_alone(own: str) -> None:
     assert rules.unknown_variables([own], ["smarthost_password", "smarthost_from"]) == []
 
