@@ -52,10 +52,10 @@ class Verdict:
     warnings: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     #: What of it has passwords: `logins`, `inbox` and `watch`.
-    secrets: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, Any] = field(default_factory=dict, repr=False)
     #: The variables, without their prefix; all providers; and the one that is named, if it is known.
-    settings: Values = field(default_factory=dict)
-    providers: Providers = field(default_factory=dict)
+    settings: Values = field(default_factory=dict, repr=False)
+    providers: Providers = field(default_factory=dict, repr=False)
     provider: Values = field(default_factory=lambda: {"name": "your provider"})
     #: Variables with a sign in them that no value may have. Of these, nothing else is said.
     spoilt: set[str] = field(default_factory=set)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import testinfra
-from conftest import LAB, MOST_LOGINS, NAME, Change, Counted, changed, forget_the_log, logins, run
+from conftest import LAB, MOST_LOGINS, NAME, Change, Counted, changed, forget_the_log, logins, long, run
 from test_accounts import EARLIER, SPARE
 
 from workshop.lab.provider import ACCOUNT, OTHER_ACCOUNT, OTHER_PASSWORD, Provider
@@ -55,6 +55,7 @@ OFFICES: dict[str, Any] = {
 }  # fmt: skip
 
 
+@long
 def test_a_burst_is_sent_at_the_pace_of_the_provider_with_few_logins(provider: Provider, mails: Counted) -> None:
     provider.set_password(OTHER_PASSWORD, OFFICE)
     provider.set_owned([OFFICE], OFFICE)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, PROJECT, Mail, changed, forget_the_log, run, run_site, said
+from conftest import LAB, NAME, PROJECT, Mail, changed, forget_the_log, long, run, run_site, said
 from testinfra.host import Host
 
 from tests import pages
@@ -217,6 +217,7 @@ def arrived(provider: Provider, subject: str) -> Delivered:
     return provider.wait_for_mail(lambda mail: mail["Subject"] == subject)
 
 
+@long
 def test_a_container_needs_no_mailer_and_its_bridge_may_come_late(
     host: Host, provider: Provider, usual: None, machines: None
 ) -> None:

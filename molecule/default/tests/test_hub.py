@@ -140,11 +140,12 @@ def test_a_spoke_waits_for_its_hub_also_through_a_reboot(
     spokes["web"].run_expect([0], "smarthost status")
 
 
+@long
 def test_a_test_mail_is_followed_by_the_hub_into_the_inbox(
-    host: Host, provider: Provider, spokes: dict[str, Host], house: House, mailbox: dict[str, Any], tmp_path: Path
+    host: Host, provider: Provider, spokes: dict[str, Host], set_up: House, mailbox: dict[str, Any], tmp_path: Path
 ) -> None:
     def way() -> dict[str, Any]:
-        done = follow(mailbox, tmp_path, limit="web", to="root", minutes=0.1, inventories=house.inventories)
+        done = follow(mailbox, tmp_path, limit="web", to="root", minutes=0.1, inventories=set_up.inventories)
         assert "HANDED IN QUEUED HUB TAKEN ARRIVED" in said(done)
         [row] = json.loads((tmp_path / "mail.json").read_text())
         return dict(row)

@@ -38,10 +38,15 @@ def check(host: Host) -> None:
     mailer = other()
     waits = count(host.command("mailq", check=False)[1]) if mailer else 0
     if waits:
-        raise Refused(
-            f"{waits} mail{'s' * (waits > 1)} would stay behind in the queue of {mailer}, which makes room for "
-            f"Postfix. `{mailer} -q` lets it try them again, and `mailq` shows what waits."
-        )
+        raise Refused(left_behind(waits, mailer, f"{mailer} -q"))
+
+
+def left_behind(waits: int, mailer: str, flush: str) -> str:
+    """What to say of mail that waits in the queue of a mailer that is to go."""
+    return (
+        f"{waits} mail{'s' * (waits > 1)} would stay behind in the queue of {mailer}, which makes room for Postfix. "
+        f"`{flush}` lets it try them again, and `mailq` shows what waits."
+    )
 
 
 def count(queue: str) -> int:

@@ -184,14 +184,15 @@ class Host:
 
         `program` is what of the program is compared: path -> text and mode.
         """
-        files = {**program, **self.job_files(main_cf)}
+        wanted = self.jobs(main_cf)
+        files = {**program, **{path: (text, 0o644) for own in wanted.values() for path, text in own.items()}}
         there = self._sealed("", files, self.read)
         outdated = {
             path: (text, mode)
             for path, (text, mode) in files.items()
             if there.get(path) != configuration.seal("", stat.S_IFREG | mode, text=text)
         }
-        wanted, running = self.jobs(main_cf), self.running()
+        running = self.running()
         return Found(
             running,
             self.astray() if running else "",
@@ -290,10 +291,6 @@ class Host:
         if tokens.PROXY in main_cf:
             wanted.append(services.renew())
         return {job: self.manager.schedule(job) for job in wanted}
-
-    def job_files(self, main_cf: str) -> dict[str, tuple[str, int]]:
-        """All of their files: path -> text and mode."""
-        return {path: (text, 0o644) for files in self.jobs(main_cf).values() for path, text in files.items()}
 
     def jobs_left(self, wanted: Collection[str] = ()) -> list[services.Job]:
         """Those of a run before, but for these names."""

@@ -57,7 +57,7 @@ def advice(here: host.Host, now: float, ca_file: str) -> list[str]:
             f"The CA bundle {ca_file} was last written {system.span(age)} ago. One day the provider's "
             "certificate will come from an authority that it does not have, and mail will wait: update the system."
         )
-    if here.watch_minutes and not here.job_files(""):
+    if here.watch_minutes and not any(here.jobs("").values()):
         found.append(
             "There is no timer and no /etc/cron.d on this host, so nothing looks whether mail leaves. "
             f"Let something run every {here.watch_minutes} minutes: {services.LAUNCHER} watch"

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, mailserver
+from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, alternatives, mailserver
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import files
 
@@ -88,10 +88,7 @@ class Packages:
         for name, mailer in self._present(mailers if going else {}).items():
             count = sum(len(glob.glob(pattern)) for pattern in mailer["queue"])
             if count:
-                reasons.append(
-                    f"{count} mail{'s' * (count > 1)} would stay behind in the queue of {name}, which makes room for "
-                    f"Postfix. `{mailer['flush']}` lets it try them again, and `mailq` shows what waits."
-                )
+                reasons.append(alternatives.left_behind(count, name, mailer["flush"]))
         signs = mailserver.other_signs(self.host, own_names) if going else []
         main_cf = self.host.read(self.host.main_cf)
         if self.host.installed and main_cf and not self.host.slot() and not configuration.serves_nobody(main_cf):

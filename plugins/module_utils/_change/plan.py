@@ -334,7 +334,7 @@ def look(host: Host, want: Wanted) -> Seen:
         kept=slot is not None,
         stale_chroot=bool(wrong) and host.has_stale_chroot(),
         note=host.manager.note,
-        timers=bool(host.job_files(want.main_cf)),
+        timers=any(host.jobs(want.main_cf).values()),
         firewall=clients.firewall(host) if _new_clients(want, main_cf) else "",
         recipients=recipients,
         signs=mailserver.look(host, own_names, recipients) if recipients and asks_postfix else (),
