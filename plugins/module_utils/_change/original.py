@@ -24,7 +24,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
 )
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.packages import Packages
-from ansible_collections.homelab.mail.plugins.module_utils._program import files, watch
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, services
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
@@ -234,7 +234,7 @@ def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
 
 
 def _put_back(host: Host, original: Original, found: dict[str, Any], record: dict[str, Any]) -> None:
-    metrics = watch.textfile(host.read(host.table(host.slot(), configuration.WATCH)))
+    metrics = services.textfile(host.read(host.table(host.slot(), configuration.WATCH)))
     if found:
         original.put_secrets_back()
         files.replace(host.main_cf, original.main_cf(), found["mode"])

@@ -23,7 +23,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
 )
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.host import Found, Host
-from ansible_collections.homelab.mail.plugins.module_utils._program import services, watch
+from ansible_collections.homelab.mail.plugins.module_utils._program import services
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def make(want: Wanted, seen: Seen) -> Plan:
     parsed = configuration.parse_main_cf
     new_way = bool(seen.wrong) and parsed(seen.main_cf) != parsed(in_place)
     taking_over = bool(seen.main_cf) and not seen.kept and not seen.fresh
-    metrics = watch.textfile(seen.texts.get(configuration.WATCH, ""))
+    metrics = services.textfile(seen.texts.get(configuration.WATCH, ""))
     found = seen.found
     missing = {
         name: line or master.copy_of(seen.smtp, name)
@@ -217,7 +217,7 @@ def make(want: Wanted, seen: Seen) -> Plan:
         # If a run was killed, its tables may be in use without a look at what waits.
         requeue=_anew(want, seen, None if unfinished in seen.wrong else old),
         dropped=_dropped(want, seen) if taking_over else [],
-        stale_metrics="" if metrics == watch.textfile(want.watch) else metrics,
+        stale_metrics="" if metrics == services.textfile(want.watch) else metrics,
         diff=[
             *_diff(want, seen, in_place, old),
             *(_texts(f"{seen.directory}/master.cf", "", f"{line}\n") for line in missing.values()),

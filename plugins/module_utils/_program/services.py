@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import gzip
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ LAUNCHER = "/usr/local/bin/smarthost"
 LIBRARY = "/usr/local/lib/smarthost"
 # What `smarthost watch` remembers.
 STATE = "/var/lib/smarthost"
+# What it writes for node_exporter.
+TEXTFILE = "smarthost.prom"
 CRON = "/etc/cron.d"
 # Where a syslog daemon, or Postfix itself, writes its log on systems without a journal.
 LOG_FILES = ("/var/log/mail.log", "/var/log/maillog", "/var/log/mail", "/var/log/messages")
@@ -77,6 +80,14 @@ class Job(NamedTuple):
 def watch(minutes: int) -> Job:
     """Tells of an outage."""
     return Job("watch", "Tell of mail that does not leave", 60 * minutes)
+
+
+def textfile(ways: str) -> str:
+    """The file that a watch with these settings writes for node_exporter; empty where there is none."""
+    # Anything may stand in them.
+    with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError):
+        return os.path.join(json.loads(ways or "{}")["textfile"], TEXTFILE)
+    return ""
 
 
 def retry(queue: str) -> Job:

@@ -6,7 +6,6 @@ Standard library only. `smarthost watch` runs it on the managed host, every few 
 from __future__ import annotations
 
 import base64
-import contextlib
 import http.client
 import json
 import os
@@ -21,7 +20,6 @@ from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.module_utils._program import files, health, services
 
 STATE = os.path.join(services.STATE, "watch.json")
-TEXTFILE = "smarthost.prom"
 SECONDS = 10
 
 
@@ -81,14 +79,6 @@ def metrics(found: Mapping[str, Any], healthy: bool) -> str:
     return "".join(f"# HELP {name} {text}\n# TYPE {name} gauge\n{name} {value}\n" for name, text, value in rows)
 
 
-def textfile(ways: str) -> str:
-    """The file that a watch with these settings writes for node_exporter; empty where there is none."""
-    # Anything may stand in them.
-    with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError):
-        return os.path.join(json.loads(ways or "{}")["textfile"], TEXTFILE)
-    return ""
-
-
 def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE) -> list[str]:
     """Tell of a change; returns what could not be told, which the next run tries again."""
     told = files.remembered(state)
@@ -109,7 +99,7 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
         untold.append(_make(Call(ways["ping"].rstrip("/") + ("/fail" if news.broken else ""))))
     if ways.get("textfile"):
         try:
-            files.replace(os.path.join(ways["textfile"], TEXTFILE), metrics(found, not wrong))
+            files.replace(os.path.join(ways["textfile"], services.TEXTFILE), metrics(found, not wrong))
         except OSError as error:
             untold.append(str(error))
     return [reason for reason in untold if reason]
