@@ -147,7 +147,9 @@ class ActionModule(readable.Action):
         if "choices" in option:
             return f"{name}: {value!r} is not one of its values. Write one of: {', '.join(option['choices'])}."
         kind = {"str": "a text", "int": "a number", "bool": "true or false", "dict": "a mapping (name: value)"}
-        return f"{name}: {value!r} is not {kind.get(option['type'], option['type'])}. Write one."
+        # Who knows where a watch writes can write there.
+        shown = "its value" if "_watch_" in name else repr(value)
+        return f"{name}: {shown} is not {kind.get(option['type'], option['type'])}. Write one."
 
     @staticmethod
     def _why_unreadable(name: str, error: AnsibleError) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
+from ansible_collections.homelab.mail.plugins.module_utils._change import hiding
 from ansible_collections.homelab.mail.plugins.module_utils._program import tokens
 
 # On these depends who gets the password, and as whom mail leaves.
@@ -141,7 +142,8 @@ def against(listed: str, main_cf: str) -> list[str]:
             )
         for name, why in _overrides(service, values):
             found.append(
-                f"{service.name} has {name} = {service.options[name]}, {why} (cure: postconf -PX {service.name}/{name})"
+                f"{service.name} has {hiding.hide_logins(f'{name} = {service.options[name]}')}, {why} "
+                f"(cure: postconf -PX {service.name}/{name})"
             )
     return found
 

@@ -16,6 +16,7 @@ from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import (
     alternatives,
     clients,
+    hiding,
     master,
     rehearsal,
     route,
@@ -106,7 +107,8 @@ def _check_configuration(host: Host, wanted: Wanted, plan: Plan) -> None:
         ours = "Correct or take out what smarthost_parameters says there."
         theirs = f"Mend {host.directory}/master.cf: the role did not write that."
         remedy = theirs if any(line.startswith("master.cf") for line in found) else ours
-        raise Refused("Postfix does not accept the configuration: " + "; ".join(found) + f". {remedy}")
+        said = "; ".join(map(hiding.hide_logins, found))
+        raise Refused(f"Postfix does not accept the configuration: {said}. {remedy}")
     _check_services(host, plan.main_cf, listed)
     # What the tables are made of must be something that this Postfix has.
     usable = [name for name in ("texthash", "hash", "lmdb", "cdb", "btree") if name in map_types.split()]

@@ -129,6 +129,11 @@ def test_good_variables_go_on(controller: Controller) -> None:
     assert "changed=0" in done.stdout
 
 
+def test_whom_a_watch_tells_is_not_shown_where_it_is_no_text(controller: Controller) -> None:
+    [said] = faults(controller.play({**GOOD, "smarthost_watch_ntfy": "[https://ntfy.sh/a-s3cret-topic]"})).values()
+    assert said.startswith("smarthost_watch_ntfy: its value is not a text.")
+
+
 # --- The vault ------------------------------------------------------------------------------------
 
 

@@ -113,3 +113,8 @@ def test_an_address_that_main_cf_lets_postfix_listen_on_is_no_fault() -> None:
 def test_what_changes_the_way_alone_is_named(line: str, said: str) -> None:
     assert master.against(line, MAIN_CF) == []
     assert said in master.advice(line, MAIN_CF)[0]
+
+
+def test_a_login_is_not_shown() -> None:
+    [said] = master.against(f"{SMTP} -o smtp_sasl_password_maps=static:me:s3cret", MAIN_CF)
+    assert "smtp/unix has smtp_sasl_password_maps = (a login that is not shown), so" in said
