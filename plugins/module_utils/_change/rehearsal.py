@@ -251,7 +251,9 @@ def _deliver(
         awaited = [f"to=<{recipient}>" for recipient in ways if recipient not in relays]
         while log.lines and time.monotonic() < last_word:
             said_all = " ".join(log.lines)
-            if all(recipient in said_all for recipient in awaited):
+            # On a busy host, smtpd answers before its reason is read.
+            explained = not answer or _complaints(log.lines, "fatal|error|warning")
+            if explained and all(recipient in said_all for recipient in awaited):
                 break
             time.sleep(0.01)
         # Before the daemons are ended, which they complain of, too.
