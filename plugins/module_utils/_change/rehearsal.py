@@ -34,7 +34,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change.second_postfi
 
 PREFIX = "postfix-check-"
 # Short, because names of sockets may not be long, and gone with the next boot.
-_RUN = "/run" if os.path.isdir("/run") else "/var/run"
+RUN = "/run" if os.path.isdir("/run") else "/var/run"
 RECIPIENT = "check@example.com"
 # Whose mail logs in and arrives: outside TLS, because the relay here has no certificate, but by what holds inside.
 WHOLE = "check@example.org"
@@ -119,12 +119,12 @@ class CannotRehearse(Exception):
 
 def sweep() -> None:
     """Remove what a rehearsal left that was killed, as a reboot does. Its daemon ends by itself."""
-    for path in glob.glob(os.path.join(_RUN, PREFIX + "*")):
+    for path in glob.glob(os.path.join(RUN, PREFIX + "*")):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _attempt(trial: Trial) -> Rehearsed:
-    base = tempfile.mkdtemp(prefix=PREFIX, dir=_RUN)
+    base = tempfile.mkdtemp(prefix=PREFIX, dir=RUN)
     try:
         folder = Folder(base, trial.programs)
         folder.main_cf = trial.main_cf.replace(configuration.PLACEHOLDER, folder.tables)

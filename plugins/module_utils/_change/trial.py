@@ -89,7 +89,8 @@ def _check_port(host: Host) -> None:
 
 def _check_configuration(host: Host, wanted: Wanted, plan: Plan) -> None:
     """Let Postfix read a copy of the configuration."""
-    with tempfile.TemporaryDirectory() as copy:
+    # Where the next run sweeps, should this one be killed.
+    with tempfile.TemporaryDirectory(prefix=rehearsal.PREFIX, dir=rehearsal.RUN) as copy:
         files.write(os.path.join(copy, "main.cf"), plan.main_cf, 0o644)
         files.write(os.path.join(copy, "master.cf"), host.master_cf, 0o644)
         for name, line in plan.missing.items():
