@@ -61,3 +61,12 @@ def test_a_postfix_that_an_update_has_replaced_without_a_restart_is_started_anew
     assert changed(run()) == 1
     assert host.check_output("cat /var/spool/postfix/pid/master.pid") != pid
     assert changed(run()) == 0
+
+
+def test_a_postfix_that_goes_by_another_main_cf_than_the_one_in_place_is_started_anew(host: Host) -> None:
+    # Someone tries something, and puts the file back.
+    host.run_expect([0], "cp -a /etc/postfix/main.cf /root && postconf -e smtp_destination_concurrency_limit=20")
+    host.run_expect([0], "postfix reload && sleep 1 && mv /root/main.cf /etc/postfix/main.cf")
+    assert "it has not read main.cf and master.cf since they were put there" in said(run("--check", "-v"))
+    assert changed(run()) == 1
+    assert changed(run()) == 0

@@ -102,7 +102,8 @@ def test_through_an_outage_each_mail_leaves_once_by_the_one_way_or_the_other(
         assert host.run_expect([0], "smarthost retry").stdout == "Mail leaves through family now.\n"
         # In the middle of it, the first provider is back.
         host.run_expect([0], BACK)
-        assert host.run_expect([0], "smarthost retry").stdout == ""
+        # It may send what was tried with the first one just before.
+        assert "Mail leaves" not in host.run_expect([0], "smarthost retry").stdout
         host.run_expect([0], f"python3 -c '{EARLIER}'")
         assert host.run_expect([0], "smarthost retry").stdout == "Mail leaves through the default account again.\n"
     for counted in (mails, later):

@@ -20,5 +20,5 @@ def test_a_main_cf_that_is_no_utf_8_is_taken_over_and_given_back() -> None:
         assert changed(run(smarthost_state="absent")) == 1
         assert host.check_output(f"sha256sum {MAIN_CF}") == before
     finally:
-        host.run_expect([0], "rm -r /etc/postfix && mv /root/aside /etc/postfix")
-        assert run().returncode == 0
+        host.run_expect([0], "rm -r /etc/postfix && cp -a /root/aside /etc/postfix && rm -r /root/aside")
+        assert changed(run()) == 1

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import re
 import socket
 import subprocess
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Refused
@@ -61,7 +59,7 @@ def _await_deliveries(host: Host) -> None:
 
     The queue manager pauses, so that no more set out; not for long, whatever becomes of this run.
     """
-    managers = [pid for pid, name in _daemons(host) if name == "qmgr"]
+    managers = [daemon.process for daemon in host.daemons() if daemon.name == "qmgr"]
     if not managers:
         return
     pause = f"kill -STOP {' '.join(managers)}; sleep {QUIET_SECONDS + 2}; kill -CONT {' '.join(managers)}"
@@ -76,20 +74,10 @@ def _await_deliveries(host: Host) -> None:
     time.sleep(0.2)
     # A connection that is kept for the next mail is tlsproxy's.
     clients = ("smtp", "tlsproxy")
-    while time.monotonic() < end and any(host.sockets(pid, "01") for pid, name in _daemons(host) if name in clients):
+    while time.monotonic() < end and any(
+        host.sockets(daemon.process, "01") for daemon in host.daemons() if daemon.name in clients
+    ):
         time.sleep(0.1)
-
-
-def _daemons(host: Host) -> list[tuple[str, str]]:
-    """Process number and name of what the master daemon has started; nothing where /proc does not tell."""
-    found = []
-    master = host.master()
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        with suppress(OSError):
-            status = re.match(r"(\d+) \((.*)\) \S (\d+)", host.read(path))
-            if status and status.group(3) == master:
-                found.append((status.group(1), status.group(2)))
-    return found
 
 
 def _wait_for_greeting(host: Host, mark: services.Mark) -> None:

@@ -9,7 +9,9 @@ import fcntl
 import glob
 import json
 import os
+import re
 import stat
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -26,6 +28,18 @@ QUEUE = "/var/spool/postfix"
 # How the host was found, in the folder `original`.
 RECORD = "found.json"
 EVERYWHERE = (("0.0.0.0", 25), ("::", 25))
+
+
+# Of a process: its number, its name, its parent's number, and when it began, in ticks since the system did.
+_STATUS = re.compile(r"(\d+) \((.*)\) \S (\d+) (?:\S+ ){17}(\d+) ")
+
+
+class Daemon(NamedTuple):
+    """A process of Postfix: its number, its name, and when it began, in seconds since 1970."""
+
+    process: str
+    name: str
+    begun: float
 
 
 class Found(NamedTuple):
@@ -254,6 +268,8 @@ class Host:
             return "it was not started as a service, so nothing keeps it"
         if self._is_older():
             return "an update has replaced its program, and the old one goes on"
+        if self._is_unread():
+            return "it has not read main.cf and master.cf since they were put there"
         interfaces = values.get("inet_interfaces", "all").replace(",", " ").split()
         # If other processes cannot be looked into: a process that has a port everywhere has it on loopback alone.
         known = system.sockets("0A", pid)
@@ -271,6 +287,32 @@ class Host:
             # What a package brings has the time of its making; only the other time is that of the installation.
             return os.stat(self._master_file()).st_mtime < os.stat(program).st_ctime
         return False
+
+    def _is_unread(self) -> bool:
+        """Whether Postfix still goes by what stood there before, as after a restored backup.
+
+        A reload ends the queue manager, which is the one that starts again by itself.
+        """
+        begun = [daemon.begun for daemon in self.daemons() if daemon.name == "qmgr"]
+        written = [
+            os.stat(path).st_ctime
+            for path in (self.main_cf, os.path.join(self.directory, "master.cf"))
+            if os.path.isfile(path)
+        ]
+        # What is later than now tells that the clock was put back.
+        return bool(begun and written) and max(begun) < max(written) < time.time()
+
+    def daemons(self) -> list[Daemon]:
+        """What the master daemon has started; nothing where /proc does not tell."""
+        found = []
+        parent = self.master()
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            with suppress(OSError):
+                status = _STATUS.match(self.read(path))
+                if status and status.group(3) == parent:
+                    up = time.clock_gettime(time.CLOCK_BOOTTIME) - int(status.group(4)) / os.sysconf("SC_CLK_TCK")
+                    found.append(Daemon(status.group(1), status.group(2), time.time() - up))
+        return found
 
     def has_stale_chroot(self) -> bool:
         """Whether Postfix delivers from a chroot that knows other name servers, hosts or services than the host."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -79,6 +81,42 @@ def test_a_table_that_cannot_be_read_differs_from_every_text(folder: Path) -> No
     (folder / "smarthost/a/sasl_passwd.db").write_text("no database")
     with_db = here(folder, postmap="[h.test]:465\tme:secret\n").seals(KEY)
     assert with_db[str(folder / "smarthost/a/sasl_passwd.db")] != configuration.seal(KEY, 0o100644, 0, 0, "no database")
+
+
+@pytest.fixture
+def queue_manager(folder: Path) -> Iterator[None]:
+    """A process that is one by its name and its parent."""
+    (folder / "pid").mkdir()
+    (folder / "pid/master.pid").write_text(f"{os.getpid():>10}\n")
+    (folder / "main.cf").write_text(f"queue_directory = {folder}\n")
+    (folder / "qmgr").symlink_to("/bin/sleep")
+    time.sleep(0.1)
+    with subprocess.Popen([folder / "qmgr", "60"]) as process:
+        time.sleep(0.1)
+        yield
+        process.kill()
+
+
+@pytest.mark.usefixtures("queue_manager")
+@pytest.mark.parametrize("name", ["main.cf", "master.cf"])
+def test_a_file_that_was_put_there_since_postfix_read_it_is_seen(folder: Path, name: str) -> None:
+    assert here(folder).astray() == ""
+    (folder / "copy").write_text(f"queue_directory = {folder}\n")
+    # As old as it may be.
+    os.utime(folder / "copy", (0, 0))
+    (folder / "copy").rename(folder / name)
+    time.sleep(0.02)
+    assert here(folder).astray() == "it has not read main.cf and master.cf since they were put there"
+
+
+@pytest.mark.usefixtures("queue_manager")
+def test_a_clock_that_was_put_back_says_nothing_of_what_postfix_has_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "main.cf").chmod(0o600)
+    there = time.time() - 3600
+    monkeypatch.setattr(host.time, "time", lambda: there)
+    assert here(folder).astray() == ""
 
 
 # --- a daemon that answers --------------------------------------------------------------------------
