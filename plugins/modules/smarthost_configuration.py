@@ -166,9 +166,7 @@ dropped:
 import os
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mail.plugins.module_utils._change import (
-    hiding,
     host,
     original,
     packages,
@@ -177,6 +175,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import (
     transaction,
     trial,
 )
+from ansible_collections.homelab.mail.plugins.module_utils._change.answering import Module
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
 from ansible_collections.homelab.mail.plugins.module_utils._program import files, login
 
@@ -190,10 +189,10 @@ def put_in_place(here: host.Host) -> dict[str, Any]:
     here.module.no_log_values.update(login["password"] for login in wanted.logins if login["password"])
     planned = plan.make(wanted, plan.look(here, wanted))
     if planned.elsewhere:
-        here.module.warn(hiding.readable(planned.elsewhere))
+        here.module.warn(planned.elsewhere)
     report = plan.report(planned, trial.run(here, wanted, planned))
     for sentence in report.warnings:
-        here.module.warn(hiding.readable(sentence))
+        here.module.warn(sentence)
     if report.actions and not here.module.check_mode:
         transaction.carry_out(here, wanted, planned)
     return {
@@ -216,7 +215,7 @@ def failure(here: host.Host, reason: Failed | Refused) -> str:
 
 def main() -> None:
     """Answer the module's call."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "config_directory": {"type": "path", "default": "/etc/postfix"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -255,11 +254,11 @@ def main() -> None:
             else:
                 result = put_in_place(here)
     except (Failed, Refused) as reason:
-        module.fail_json(msg=hiding.readable(failure(here, reason)))
+        module.fail_json(msg=failure(here, reason))
     except OSError as error:
         why = Failed(f"A file of the configuration cannot be written, so the old one stays: {error}")
         module.fail_json(msg=failure(here, why))
-    module.exit_json(**hiding.readable(result))
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

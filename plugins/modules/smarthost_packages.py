@@ -68,15 +68,15 @@ version:
 
 import os
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mail.plugins.module_utils._change import alternatives, host
+from ansible_collections.homelab.mail.plugins.module_utils._change.answering import Module
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
 from ansible_collections.homelab.mail.plugins.module_utils._change.packages import Packages
 
 
 def main() -> None:
     """Answer the module's call."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "packages": {"type": "dict", "required": True},
             "family": {"type": "dict", "required": True},

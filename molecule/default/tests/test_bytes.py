@@ -6,12 +6,13 @@ import testinfra
 from conftest import LAB, MAIN_CF, NAME, changed, run, said
 
 OLD = r"# caf\351\nmyhostname = nas.lan\ninet_interfaces = loopback-only\nsmtpd_banner = gr\374n\n"
+SERVICE = r"gr\374n unix - - n - - pipe\n  user=nobody argv=/bin/gr\374n\n"
 
 
-def test_a_main_cf_that_is_no_utf_8_is_taken_over_and_given_back() -> None:
+def test_a_configuration_that_is_no_utf_8_is_taken_over_and_given_back() -> None:
     host = testinfra.get_host(f"podman://{LAB}-{NAME}")
     host.run_expect([0], "cp -a /etc/postfix /root/aside && rm -r /etc/postfix/smarthost")
-    host.run_expect([0], f"printf '{OLD}' >{MAIN_CF}")
+    host.run_expect([0], f"printf '{OLD}' >{MAIN_CF} && printf '{SERVICE}' >>/etc/postfix/master.cf")
     before = host.check_output(f"sha256sum {MAIN_CF}")
     try:
         done = run("--diff")

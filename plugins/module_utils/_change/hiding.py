@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
-
-
-def readable(said: Any) -> Any:
-    """The same without bytes that are no UTF-8, as old files have them: Ansible refuses an answer with such."""
-    return json.loads(json.dumps(said, ensure_ascii=False).encode(errors="replace"))
 
 
 def hide_passwords(before: str, after: str) -> tuple[str, str]:

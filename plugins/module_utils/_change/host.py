@@ -22,7 +22,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change import altern
 from ansible_collections.homelab.mail.plugins.module_utils._program import chroot, managers, services, system, tokens
 
 if TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
+    from ansible_collections.homelab.mail.plugins.module_utils._change.answering import Module
 
 QUEUE = "/var/spool/postfix"
 # How the host was found, in the folder `original`.
@@ -75,7 +75,7 @@ class Found(NamedTuple):
 class Host:
     """The Postfix of this host, as it is."""
 
-    def __init__(self, module: AnsibleModule, directory: str, service_manager: str, watch_minutes: int) -> None:
+    def __init__(self, module: Module, directory: str, service_manager: str, watch_minutes: int) -> None:
         self.module = module
         self.directory = directory.rstrip("/")
         self.folder = os.path.join(self.directory, configuration.FOLDER)

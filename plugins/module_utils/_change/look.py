@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
 from ansible_collections.homelab.mail.plugins.module_utils._change import host, surroundings
+from ansible_collections.homelab.mail.plugins.module_utils._change.answering import Module
 from ansible_collections.homelab.mail.plugins.module_utils._program import managers, services, system, tokens
 
 # From when on a clock is off, and a CA bundle old.
@@ -65,7 +65,7 @@ def advice(here: host.Host, now: float, ca_file: str) -> list[str]:
     return found
 
 
-def look(module: AnsibleModule) -> tuple[host.Host, dict[str, Any]]:
+def look(module: Module) -> tuple[host.Host, dict[str, Any]]:
     """The Postfix of this host, and all that smarthost_info returns."""
     parameters = module.params
     of, manager = surroundings.system(), surroundings.service_manager()
@@ -106,7 +106,7 @@ def look(module: AnsibleModule) -> tuple[host.Host, dict[str, Any]]:
 
 def answer(report: Callable[[host.Host], Mapping[str, Any]] | None = None, **options: Any) -> None:
     """Answer a module's call; with what it reports besides, where Postfix is there."""
-    module = AnsibleModule(argument_spec={**OPTIONS, **options}, supports_check_mode=True)
+    module = Module(argument_spec={**OPTIONS, **options}, supports_check_mode=True)
     try:
         here, found = look(module)
         module.exit_json(changed=False, **found, **(report(here) if report and here.installed else {}))
