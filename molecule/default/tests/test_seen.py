@@ -43,12 +43,22 @@ def test_a_service_that_would_give_the_password_away_is_refused_and_its_cure_wor
     assert changed(run()) == 0
 
 
+def test_a_service_that_mail_needs_is_asked_for_and_its_cure_works(host: Host, master_cf: None) -> None:
+    host.run_expect([0], "postconf -M# qmgr/unix && postfix reload")
+    told = {said(run()), said(run_site(limit=NAME, playbook=PROJECT / "playbooks/check.yml"))}
+    for text in told:
+        [cure] = re.findall(r"qmgr/unix is not there, .*? \(cure: (.*?)\)", text)
+    host.run_expect([0], f"{cure} && postfix reload")
+    assert changed(run()) == 0
+
+
 def test_the_examples_of_a_distribution_and_a_filter_are_taken_and_the_filter_is_named(
     host: Host, master_cf: None
 ) -> None:
     host.run_expect([0], "postconf -M submission/inet='submission inet n - y - - smtpd'")
     host.run_expect([0], "postconf -P submission/inet/smtpd_client_restrictions='$mua_client_restrictions'")
     host.run_expect([0], "postconf -P submission/inet/content_filter=scan:[127.0.0.1]:10024")
+    host.run_expect([0], "postfix reload")
     done = run()
     assert changed(done) == 0
     assert "submission/inet has content_filter = scan:[127.0.0.1]:10024" in said(done)

@@ -268,8 +268,6 @@ class Host:
             return "it was not started as a service, so nothing keeps it"
         if self._is_older():
             return "an update has replaced its program, and the old one goes on"
-        if self._is_unread():
-            return "it has not read main.cf and master.cf since they were put there"
         interfaces = values.get("inet_interfaces", "all").replace(",", " ").split()
         # If other processes cannot be looked into: a process that has a port everywhere has it on loopback alone.
         known = system.sockets("0A", pid)
@@ -278,7 +276,7 @@ class Host:
         beyond = [name for name in listens if not master.LOOPBACK.fullmatch(name)]
         if beyond and all(map(master.LOOPBACK.fullmatch, interfaces)):
             return f"it also listens on {', '.join(beyond)}, which inet_interfaces does not allow"
-        return ""
+        return "it has not read main.cf and master.cf since they were put there" if self._is_unread() else ""
 
     def _is_older(self) -> bool:
         """Whether the master daemon was started before its program was installed."""
@@ -356,7 +354,7 @@ def observe(host: Host, key: str) -> dict[str, Any]:
     listed = host.listed() if slot else ""
     return {
         "slot": slot,
-        "against": master.against(listed, main_cf),
+        "against": master.broken(listed, main_cf),
         "advice": master.advice(listed, main_cf),
         "files": host.seals(key),
         "program": host.program(key),

@@ -36,6 +36,20 @@ _PROGRAMS = {
     "pickup/unix": ("pickup",), "pickup/fifo": ("pickup",), "qmgr/unix": ("qmgr", "oqmgr"),
     "qmgr/fifo": ("qmgr", "oqmgr"),
 }  # fmt: skip
+# Without these, mail does not leave, or nobody learns why; each with a line that works everywhere.
+_NEEDED = {
+    "pickup/unix": "n - n 60 1 pickup",
+    "cleanup/unix": "n - n - 0 cleanup",
+    "qmgr/unix": "n - n 300 1 qmgr",
+    "rewrite/unix": "- - n - - trivial-rewrite",
+    "smtp/unix": "- - n - - smtp",
+    "tlsmgr/unix": "- - n 1000? 1 tlsmgr",
+    "bounce/unix": "- - n - 0 bounce",
+    "defer/unix": "- - n - 0 bounce",
+    "error/unix": "- - n - - error",
+    "retry/unix": "- - n - - error",
+    "showq/unix": "n - n - - showq",
+}
 _RESTRICTIONS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 _FILTERS = ("content_filter", "smtpd_proxy_filter", "cleanup_service_name")
 _OPTION = re.compile(r"\s-o\s*(?:\{\s*(\w+)\s*=\s*(.*?)\s*\}(?=\s+-|\s*$)|(\w+)=(\S*))")
@@ -146,6 +160,28 @@ def against(listed: str, main_cf: str) -> list[str]:
                 f"(cure: postconf -PX {service.name}/{name})"
             )
     return found
+
+
+def broken(listed: str, main_cf: str) -> list[str]:
+    """What a run cannot go on with."""
+    return [*lacking(listed), *against(listed, main_cf)]
+
+
+def lacking(listed: str) -> list[str]:
+    """The services without which a smart host is none, each with the remedy; none where nothing is listed.
+
+    >>> len(lacking("smtp inet n - y - - smtpd"))
+    11
+    """
+    there = {service.name.replace("/fifo", "/unix") for service in services(listed)}
+    lines = {name: line for name, line in _NEEDED.items() if there and name not in there}
+    if there and not any(re.fullmatch(r"(.*:)?(smtp|25)/inet", name) for name in there):
+        lines["smtp/inet"] = "n - n - - smtpd"
+    return [
+        f"{name} is not there, so mail does not come in or does not leave (cure: postconf -M "
+        f"{name}='{name.replace('/', ' ')} {line}')"
+        for name, line in lines.items()
+    ]
 
 
 def refusal(found: list[str]) -> str:

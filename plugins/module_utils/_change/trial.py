@@ -123,7 +123,7 @@ def _check_configuration(host: Host, wanted: Wanted, plan: Plan) -> None:
 
 def _check_services(host: Host, main_cf: str, listed: str) -> None:
     """Whether the host's master.cf leaves this main.cf its word."""
-    broken = master.against(listed, main_cf)
+    broken = master.broken(listed, main_cf)
     if broken:
         raise Refused(master.refusal(broken))
     for sentence in master.advice(listed, main_cf):

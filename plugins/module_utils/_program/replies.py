@@ -1052,6 +1052,12 @@ REPLIES: tuple[dict[str, Any], ...] = (
                'the mail again, with ASCII alone in its addresses.',
      'link': 'https://www.postfix.org/SMTPUTF8_README.html',
      'says': ('SMTPUTF8 is required, but was not offered',)},
+    {'key': 'no-such-service',
+     'kind': 'configuration',
+     'cause': 'Postfix has no service to deliver mail with, or one that ends as soon as it begins.',
+     'remedy': 'Run the playbook again, which says what master.cf lacks; if it has all, look for a warning or a fatal '
+               'error just above in the log.',
+     'says': ('mail transport unavailable',)},
     {'key': 'postmark-login-refused',
      'kind': 'login',
      'cause': 'Postmark refused the login: it takes a server API token as user and as password, or an SMTP token pair.',

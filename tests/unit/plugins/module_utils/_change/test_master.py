@@ -27,6 +27,13 @@ pickup     unix  n       -       y       60      1       pickup -o content_filte
 cleanup    unix  n       -       y       -       0       cleanup
 pre-cleanup unix n       -       y       -       0       cleanup -o virtual_alias_maps=
 qmgr       unix  n       -       n       300     1       qmgr
+tlsmgr     unix  -       -       y       1000?   1       tlsmgr
+rewrite    unix  -       -       y       -       -       trivial-rewrite
+bounce     unix  -       -       y       -       0       bounce
+defer      unix  -       -       y       -       0       bounce
+showq      unix  n       -       y       -       -       showq
+error      unix  -       -       y       -       -       error
+retry      unix  -       -       y       -       -       error
 {SMTP} -o smtp_tls_security_level=$smtp_tls_security_level -o {{smtp_tls_wrappermode=yes}}
 relay      unix  -       -       y       -       -       smtp -o syslog_name=${{a?{{b}}:{{c}}}}/$service_name
 smtp-amavis unix - - n - 2 smtp -o smtp_data_done_timeout=1200 -o smtp_tls_security_level=none
@@ -38,8 +45,29 @@ uucp       unix  -       n       n       -       -       pipe flags=Fqhu user=uu
 
 @pytest.mark.parametrize("main_cf", [MAIN_CF, OPEN])
 def test_a_distributions_own_services_are_no_fault(main_cf: str) -> None:
-    assert master.against(STOCK, main_cf) == []
+    assert master.broken(STOCK, main_cf) == []
     assert master.advice(STOCK, main_cf) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("qmgr", "qmgr/unix='qmgr unix n - n 300 1 qmgr'"),
+        ("smtp       unix", "smtp/unix='smtp unix - - n - - smtp'"),
+        ("smtp inet", "smtp/inet='smtp inet n - n - - smtpd'"),
+    ],
+)
+def test_a_service_that_mail_needs_is_missed(name: str, cure: str) -> None:
+    left = "\n".join(
+        line for line in STOCK.splitlines() if not " ".join(line.split()).startswith(" ".join(name.split()))
+    )
+    [said] = master.broken(left, MAIN_CF)
+    assert said.endswith(f"(cure: postconf -M {cure})")
+
+
+def test_a_service_by_another_spelling_is_not_missed() -> None:
+    apple = STOCK.replace("qmgr       unix", "qmgr       fifo").replace(SMTPD, "127.0.0.1:25 inet n - n - 1 postscreen")
+    assert master.broken(apple, MAIN_CF) == []
 
 
 @pytest.mark.parametrize(
