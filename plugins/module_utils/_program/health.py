@@ -170,6 +170,8 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
         )
     wrong += _not_handed_in(found["not_handed_in"], found["time"])
     queue = found["queue"]
+    if found["running"] and queue.get("unreadable"):
+        wrong.append(f"What waits in the queue is not known: {queue['unreadable']}. Restart Postfix.")
     if queue["oldest_seconds"] > stuck_seconds:
         wrong.append(f"Mail has waited for {system.span(queue['oldest_seconds'])}.")
     wrong += [item["cause"] for item in queue["reasons"] if _lasts(item)][:1]

@@ -6,12 +6,15 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import health, system
 
+# How long Postfix may take to begin with the list.
+SECONDS = 20
 # What follows is why Postfix makes a pause with the server, and the reason of others that wait.
 SUSPENDED = "delivery temporarily suspended: "
 # What Postfix says of a server that it did not come to speak with. Not of one that it lost later on, because of a mail
@@ -58,9 +61,17 @@ def mails() -> Iterator[dict[str, Any]]:
     with subprocess.Popen(
         [path, "-j"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
     ) as process:
-        # Line by line: the queue may be long.
-        for line in process.stdout or ():
-            yield json.loads(line)
+        limit = threading.Timer(SECONDS, process.kill)
+        limit.start()
+        try:
+            # Line by line: the queue may be long.
+            for line in process.stdout or ():
+                limit.cancel()
+                yield json.loads(line)
+        finally:
+            limit.cancel()
+    if process.returncode < 0:
+        raise Unreadable("Postfix does not list it")
     if process.returncode != 0:
         raise Unreadable("only root may read it while Postfix is down")
 

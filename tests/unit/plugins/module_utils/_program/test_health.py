@@ -56,6 +56,7 @@ def queue(*reasons: str, oldest: int = 5) -> dict[str, Any]:
             "Postfix does not answer (127.0.0.1 port 25: Connection refused)",
         ),
         ({"queue": queue(oldest=901)}, "Mail has waited for 15 min"),
+        ({"queue": {**queue(), "unreadable": "Postfix does not list it"}}, "is not known: Postfix does not list it."),
         ({"queue": queue("450 what nobody knows", oldest=901)}, "Mail has waited for 15 min"),
         ({"queue": queue(WRONG_PASSWORD)}, "Fastmail refused the login"),
         (

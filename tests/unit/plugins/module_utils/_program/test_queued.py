@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils._program import queued
+from ansible_collections.homelab.mail.plugins.module_utils._program import queued, system
 
 WRONG_PASSWORD = (
     "SASL authentication failed; server smtp.fastmail.com[103.168.172.45] said: "
@@ -84,3 +85,13 @@ def test_only_what_waits_for_the_provider_itself_is_a_reason_to_ask_it(queue: st
     assert bool(queued.reason_away(mail, "smtp.fastmail.com", 465)) == waits
     # Another account's port of the same server.
     assert not queued.reason_away(mail, "smtp.fastmail.com", 587)
+
+
+def test_a_postfix_that_does_not_list_its_queue_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "postqueue").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "postqueue").chmod(0o755)
+    monkeypatch.setattr(system, "PATH", f"{tmp_path}:/bin")
+    monkeypatch.setattr(queued, "SECONDS", 0.1)
+    assert queued.queue(None, 0)["unreadable"] == "Postfix does not list it"
