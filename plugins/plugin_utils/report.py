@@ -51,7 +51,11 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
         "postfix": "up" if state["running"] else "down",
         "login": login["verdict"],
         "accounts": {name: said for name, said in login.get("accounts", {}).items() if name},
-        "queue": f"{waiting['messages']}, {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else "empty",
+        "queue": f"{waiting['messages']}, {system.span(waiting['oldest_seconds'])}"
+        if waiting["messages"]
+        else "unknown"
+        if waiting.get("unreadable")
+        else "empty",
         "last sent": ago or "not in the log",
         "notes": list(dict.fromkeys(note for note in notes if note)),
     }

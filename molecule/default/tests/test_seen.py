@@ -47,7 +47,7 @@ def test_a_service_that_mail_needs_is_asked_for_and_its_cure_works(host: Host, m
     host.run_expect([0], "postconf -M# qmgr/unix && postfix reload")
     told = {said(run()), said(run_site(limit=NAME, playbook=PROJECT / "playbooks/check.yml"))}
     for text in told:
-        [cure] = re.findall(r"qmgr/unix is not there, .*? \(cure: (.*?)\)", text)
+        [cure] = set(re.findall(r"qmgr/unix is not there, .*? \(cure: (.*?)\)", text))
     host.run_expect([0], f"{cure} && postfix reload")
     assert changed(run()) == 0
 
@@ -95,6 +95,18 @@ def test_a_daemon_that_listens_more_widely_than_it_should_is_noticed(host: Host)
     assert changed(run()) == 1
     assert "0.0.0.0:25" not in host.check_output("ss -Htln")
     assert changed(run()) == 0
+
+
+def test_another_mailer_s_sendmail_is_said_on_the_host_and_by_each_run(host: Host) -> None:
+    host.run_expect([0], "mv /usr/sbin/sendmail /run/sendmail && ln -s /bin/true /usr/sbin/sendmail")
+    try:
+        told = host.run("smarthost status")
+        assert told.rc == 1 and "/usr/sbin/sendmail is /usr/bin/true, so what cron and other programs" in told.stdout
+        assert "/usr/sbin/sendmail is /usr/bin/true, so what cron and other programs" in said(run())
+        assert "1 of 1 hosts is not well" in said(run_site(limit=NAME, playbook=PROJECT / "playbooks/check.yml"))
+    finally:
+        host.run_expect([0], "mv /run/sendmail /usr/sbin/sendmail")
+    assert host.run("smarthost status").rc == 0
 
 
 def test_the_recap_blames_the_host_that_is_unwell_and_no_other(host: Host) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
-from ansible_collections.homelab.mail.plugins.module_utils._change import host, surroundings
+from ansible_collections.homelab.mail.plugins.module_utils._change import alternatives, host, surroundings
 from ansible_collections.homelab.mail.plugins.module_utils._change.answering import Module
 from ansible_collections.homelab.mail.plugins.module_utils._program import managers, services, system, tokens
 
@@ -57,6 +57,9 @@ def advice(here: host.Host, now: float, ca_file: str) -> list[str]:
             f"The CA bundle {ca_file} was last written {system.span(age)} ago. One day the provider's "
             "certificate will come from an authority that it does not have, and mail will wait: update the system."
         )
+    # Another mailer may still have to make room.
+    if here.installed and not alternatives.other():
+        found += filter(None, [system.other_sendmail()])
     if here.watch_minutes and not any(here.jobs("").values()):
         found.append(
             "There is no timer and no /etc/cron.d on this host, so nothing looks whether mail leaves. "

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
 from ansible_collections.homelab.mail.plugins.module_utils._change import aliases, alternatives, mailserver
 from ansible_collections.homelab.mail.plugins.module_utils._change.errors import Failed, Refused
-from ansible_collections.homelab.mail.plugins.module_utils._program import files
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, system
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 Files = dict[str, Any]
 
 RECORD = "packages.json"
-SENDMAIL = "/usr/sbin/sendmail"
 # Postfix's package brings these, however what is there now came there.
-PROGRAMS = (SENDMAIL, "/usr/lib/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases")
+PROGRAMS = (system.SENDMAIL, "/usr/lib/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases")
 # Postfix's package may write these, and the role's Postfix reads none of them.
 SHARED = ("/etc/aliases", "/etc/aliases.db", "/etc/mailname")
 POSTFIX = "postfix"
@@ -65,7 +64,7 @@ class Packages:
             self._along = re.findall(r"^Inst (\S+) \(", out, re.MULTILINE)
             return re.findall(r"^Remv (\S+)", out, re.MULTILINE)
         # A host without package lists, in a dry run: only one package at a time can have this file.
-        _code, out, _err = self.host.command(*family["owner"], os.path.realpath(SENDMAIL))
+        _code, out, _err = self.host.command(*family["owner"], os.path.realpath(system.SENDMAIL))
         return [line.partition(":")[0] for line in out.splitlines()]
 
     def by_hand(self, wanted: Mapping[str, str], family: Mapping[str, Any]) -> list[str]:

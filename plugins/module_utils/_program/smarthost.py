@@ -66,6 +66,7 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
         "running": bool(up),
         "listening": up,
         "port_25": answers,
+        "sendmail": system.other_sendmail(),
         **logged(manager, ours, now, presets),
     })  # fmt: skip
     asking.join()

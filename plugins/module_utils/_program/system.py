@@ -19,6 +19,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import files
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 SETTINGS = "settings.json"
+SENDMAIL = "/usr/sbin/sendmail"
 
 
 def run(*argv: str) -> tuple[int, str, str]:
@@ -102,6 +103,27 @@ def listening(interfaces: str, seconds: float = 5) -> dict[str, str]:
         except OSError as error:
             found[address] = error.strerror or str(error)
     return found
+
+
+def other_sendmail(path: str = SENDMAIL) -> str:
+    """Why what programs send does not come to Postfix, a sentence with the remedy; empty where nothing says so.
+
+    A script is taken for one that hands on, and nothing is known of what may not be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            program = file.read()
+        if program.startswith(b"#!") or b"postdrop" in program:
+            return ""
+        what = f"{path} is not Postfix's" if os.path.realpath(path) == path else f"{path} is {os.path.realpath(path)}"
+    except FileNotFoundError:
+        what = f"There is no {path}"
+    except OSError:
+        return ""
+    return (
+        f"{what}, so what cron and other programs send does not come to Postfix. Install the package again, which puts "
+        "Postfix's own there (apt-get install --reinstall postfix, dnf reinstall postfix, apk fix postfix)."
+    )
 
 
 def span(seconds: float) -> str:

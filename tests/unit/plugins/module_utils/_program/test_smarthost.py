@@ -52,6 +52,7 @@ def state(**given: Any) -> dict[str, Any]:
         "not_handed_in": [],
         "unreached": "",
         "idle": [],
+        "sendmail": "",
         "ended": [],
         "problems": [],
         "healthy": True,
@@ -93,6 +94,7 @@ def told(host_log: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
     monkeypatch.setattr(queued, "queue", lambda provider, now: state()["queue"])
     monkeypatch.setattr(files, "remembered", lambda path: {})
     monkeypatch.setattr(services, "idle", lambda _manager: [])
+    monkeypatch.setattr(system, "other_sendmail", lambda: "")
     monkeypatch.setattr(time, "time", lambda: NOW)
     said = "\n".join(host_log)
     monkeypatch.setattr(system, "run", lambda *argv: (0, said if argv[0] == "journalctl" else "", ""))
