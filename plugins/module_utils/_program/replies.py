@@ -1058,6 +1058,17 @@ REPLIES: tuple[dict[str, Any], ...] = (
      'remedy': 'Run the playbook again, which says what master.cf lacks; if it has all, look for a warning or a fatal '
                'error just above in the log.',
      'says': ('mail transport unavailable',)},
+    {'key': 'table-unreadable',
+     'kind': 'configuration',
+     'cause': 'Postfix cannot read one of its tables, the one with the login perhaps.',
+     'remedy': 'Run the playbook again, which writes them anew. The line just above in the log names the table.',
+     'says': ('local data error while talking to',)},
+    {'key': 'deferred-by-order',
+     'kind': 'temporary',
+     'cause': 'Postfix keeps this mail back, because defer_transports in main.cf says so.',
+     'remedy': 'Run the playbook again, which writes main.cf anew, or take defer_transports out of '
+               'smarthost_parameters; then let the mail leave with postqueue -f.',
+     'says': ('deferred transport',)},
     {'key': 'postmark-login-refused',
      'kind': 'login',
      'cause': 'Postmark refused the login: it takes a server API token as user and as password, or an SMTP token pair.',
