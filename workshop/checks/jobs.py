@@ -47,15 +47,19 @@ class Job:
 
 # A host's own way: rendered, delivered, run again, booted, given back.
 EACH = ("test_host", "test_mail", "test_untidy", "test_whole_life")
+# Where mail leaves, by which account and login.
+AT_PROVIDERS = (
+    *("test_accounts", "test_bursts", "test_recipients", "test_oauth"),
+    *("test_provider", "test_arrival", "test_found"),
+)
 # make test has each promise on one host, Debian's stable; what goes by Postfix's version on the oldest and the newest
 # that a Debian has, or the oldest alone; and a Mac. The longest first.
 JOBS = (
     Job("run", "default", "trixie", ("test_run",)),
     Job("rest", "default", "trixie"),
+    Job("provider", "default", "trixie", AT_PROVIDERS),
     Job("house", "default", "trixie", ("test_house", "test_hub", "test_faults", "test_names")),
-    Job("accounts", "default", "trixie", ("test_accounts", "test_bursts", "test_recipients", "test_oauth")),
     Job("old-new", "default", "bullseye,sid", (*EACH, "test_tables", "test_check")),
-    Job("provider", "default", "trixie", ("test_provider", "test_arrival", "test_found")),
     Job("replies", "replies"),
     Job("systems", "systems", "macbook"),
     Job("trial", "default", "bullseye", ("test_trial", "test_flow")),
