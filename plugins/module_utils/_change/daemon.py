@@ -59,7 +59,7 @@ def _await_deliveries(host: Host) -> None:
 
     The queue manager pauses, so that no more set out; not for long, whatever becomes of this run.
     """
-    managers = [daemon.process for daemon in host.daemons() if daemon.name == "qmgr"]
+    managers = [daemon.number for daemon in host.daemons() if daemon.name == "qmgr"]
     if not managers:
         return
     pause = f"kill -STOP {' '.join(managers)}; sleep {QUIET_SECONDS + 2}; kill -CONT {' '.join(managers)}"
@@ -75,7 +75,7 @@ def _await_deliveries(host: Host) -> None:
     # A connection that is kept for the next mail is tlsproxy's.
     clients = ("smtp", "tlsproxy")
     while time.monotonic() < end and any(
-        host.sockets(daemon.process, "01") for daemon in host.daemons() if daemon.name in clients
+        host.sockets(daemon.number, "01") for daemon in host.daemons() if daemon.name in clients
     ):
         time.sleep(0.1)
 

@@ -30,15 +30,16 @@ RECORD = "found.json"
 EVERYWHERE = (("0.0.0.0", 25), ("::", 25))
 
 
-# Of a process: its number, its name, its parent's number, and when it began, in ticks since the system did.
 _STATUS = re.compile(r"(\d+) \((.*)\) \S (\d+) (?:\S+ ){17}(\d+) ")
 
 
-class Daemon(NamedTuple):
-    """A process of Postfix: its number, its name, and when it began, in seconds since 1970."""
+class Process(NamedTuple):
+    """What /proc says of one."""
 
-    process: str
+    number: str
     name: str
+    parent: str
+    #: In seconds since the system began.
     begun: float
 
 
@@ -291,25 +292,33 @@ class Host:
 
         A reload ends the queue manager, which is the one that starts again by itself.
         """
-        begun = [daemon.begun for daemon in self.daemons() if daemon.name == "qmgr"]
-        written = [
-            os.stat(path).st_ctime
-            for path in (self.main_cf, os.path.join(self.directory, "master.cf"))
-            if os.path.isfile(path)
-        ]
+        files = (self.main_cf, os.path.join(self.directory, "master.cf"))
+        written = [os.stat(path).st_ctime for path in files if os.path.isfile(path)]
+        processes = self._processes()
+        master_daemon = processes.get(self.master())
+        begun = [one.begun for one in processes.values() if (one.name, one.parent) == ("qmgr", self.master())]
+        if not (written and master_daemon and begun):
+            return False
+        # When the system began: by the clock, which may have been put right since, and by when the master daemon wrote
+        # its number down, as some containers show the age of another system.
+        by_clock = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        by_file = os.stat(self._master_file()).st_mtime - master_daemon.begun
         # What is later than now tells that the clock was put back.
-        return bool(begun and written) and max(begun) < max(written) < time.time()
+        return max(begun) + max(by_clock, by_file) < max(written) < time.time()
 
-    def daemons(self) -> list[Daemon]:
+    def daemons(self) -> list[Process]:
         """What the master daemon has started; nothing where /proc does not tell."""
-        found = []
         parent = self.master()
+        return [process for process in self._processes().values() if process.parent == parent]
+
+    def _processes(self) -> dict[str, Process]:
+        found = {}
         for path in glob.glob("/proc/[0-9]*/stat"):
             with suppress(OSError):
                 status = _STATUS.match(self.read(path))
-                if status and status.group(3) == parent:
-                    up = time.clock_gettime(time.CLOCK_BOOTTIME) - int(status.group(4)) / os.sysconf("SC_CLK_TCK")
-                    found.append(Daemon(status.group(1), status.group(2), time.time() - up))
+                if status:
+                    number, name, parent, begun = status.groups()
+                    found[number] = Process(number, name, parent, int(begun) / os.sysconf("SC_CLK_TCK"))
         return found
 
     def has_stale_chroot(self) -> bool:

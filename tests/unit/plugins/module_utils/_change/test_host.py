@@ -88,6 +88,9 @@ def queue_manager(folder: Path) -> Iterator[None]:
     """A process that is one by its name and its parent."""
     (folder / "pid").mkdir()
     (folder / "pid/master.pid").write_text(f"{os.getpid():>10}\n")
+    # Written when it began, as the master daemon does.
+    begun = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + here(folder)._processes()[str(os.getpid())].begun
+    os.utime(folder / "pid/master.pid", (begun, begun))
     (folder / "main.cf").write_text(f"queue_directory = {folder}\n")
     (folder / "qmgr").symlink_to("/bin/sleep")
     time.sleep(0.1)
@@ -116,6 +119,23 @@ def test_a_clock_that_was_put_back_says_nothing_of_what_postfix_has_read(
     (folder / "main.cf").chmod(0o600)
     there = time.time() - 3600
     monkeypatch.setattr(host.time, "time", lambda: there)
+    assert here(folder).astray() == ""
+
+
+@pytest.mark.usefixtures("queue_manager")
+@pytest.mark.parametrize("system", ["its clock was behind", "its age is another"])
+def test_what_is_wrong_with_time_itself_does_not_say_that_postfix_has_read_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    (folder / "main.cf").chmod(0o600)
+    pid = folder / "pid/master.pid"
+    if system == "its clock was behind":
+        os.utime(pid, (0, 0))
+        monkeypatch.setattr(host.time, "clock_gettime", lambda _clock: time.monotonic() - 60)
+    else:
+        os.utime(pid)
+        monkeypatch.setattr(host.time, "clock_gettime", lambda _clock: 9e8)
+    time.sleep(0.02)
     assert here(folder).astray() == ""
 
 
