@@ -29,6 +29,7 @@ def bare(tmp_path: Path) -> Iterator[tuple[Host, str]]:
     labs.down(LAB, ["fresh"])
 
 
+@long
 def test_another_mailer_is_named_before_it_goes_and_given_back(bare: tuple[Host, str], provider: Provider) -> None:
     host, inventory = bare
     host.run_expect([0], f"{APT} nullmailer bsd-mailx && systemctl stop nullmailer")
