@@ -219,6 +219,47 @@ def test_a_service_of_an_account_is_put_right_and_the_system_s_own_is_copied(hos
     assert "warning" not in host.run("postconf >/dev/null").stderr
 
 
+# Goes by the addresses of its clients: has no login to offer.
+RELAY = """
+import socketserver
+class Session(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(b"220 relay\\r\\n")
+        for line in self.rfile:
+            if line.startswith(b"DATA"):
+                self.wfile.write(b"354 go on\\r\\n")
+                any(line == b".\\r\\n" for line in self.rfile)
+            self.wfile.write(b"250 taken\\r\\n")
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer(("127.0.0.1", 1025), Session).serve_forever()
+"""
+NO_LOGIN: dict[str, Any] = {"provider": "custom", "host": "127.0.0.1", "port": 1025, "tls": "none", "auth": "none"}
+
+
+@pytest.mark.parametrize("further", [True, False], ids=["further", "default"])
+def test_an_account_without_a_login_or_tls_stands_beside_one_with(
+    host: Host, provider: Provider, further: bool
+) -> None:
+    host.run_expect([0], f"systemd-run --collect --unit=relay python3 -c '{RELAY}'")
+    try:
+        if further:
+            changed(run(smarthost_accounts=[{**NO_LOGIN, "name": "relay", "senders": ["backup"]}]))
+        else:
+            login = {"username": ACCOUNT, "password": PASSWORD}
+            account = {"name": "mailbox", "provider": "fastmail", **login, "senders": ["root"]}
+            default = {f"smarthost_{name}": value for name, value in {**NO_LOGIN, **dict.fromkeys(login, "")}.items()}
+            changed(run(**default, smarthost_accounts=[account]))
+        by_address = Mail(host, sender="backup", to="friend@elsewhere.test")
+        assert Mail(host, sender="root", to="friend@elsewhere.test").arrived(provider).login == ACCOUNT
+        deadline = time.monotonic() + 10
+        while "relay=127.0.0.1[127.0.0.1]:1025" not in by_address.log():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert "250 taken" in by_address.log()
+    finally:
+        host.run_expect([0], "systemctl stop relay")
+
+
 def test_compiled_tables_and_every_sender_rewritten_work_for_all_accounts(host: Host, provider: Provider) -> None:
     variables: dict[str, Any] = {
         "smarthost_accounts": [FAMILY],
