@@ -124,6 +124,7 @@ def judge(settings: Values, providers: Mapping[str, Values]) -> Verdict:
     for one in accounts:
         one["tls_security_level"] = "none" if one["tls"] == "none" else verdict.text("tls_security_level")
         one["lines"] = senders.generic(one)
+        one["passing"] = senders.passing(one, verdict.plan["aliases"])
     verdict.plan["parameters"] = _parameters(verdict)
     verdict.plan["allowed"] = read_allowed(verdict, addresses_of(verdict.plan))
     verdict.plan["clients"] = networks.read_clients(verdict)

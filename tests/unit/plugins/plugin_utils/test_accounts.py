@@ -69,6 +69,18 @@ def test_a_sender_leaves_through_its_account_as_an_address_of_it(sender: str, wa
     assert str(look_up(tables["generic"], waits)).endswith(("bob@fastmail.com", "nut@kids.test"))
 
 
+def test_a_domain_inside_the_network_is_left_to_the_account_whose_relay_knows_it() -> None:
+    relay = {"name": "relay", "provider": "custom", "host": "relay.casa.lan", "port": 25, "tls": "none", "auth": "none"}
+    tables = files({**relay, "from": "nas@casa.lan"}, second_way={"account": "relay"})
+    assert look_up(tables["generic-relay"], "scan@casa.lan") is None
+    # The provider of the other would refuse it.
+    assert look_up(tables["generic"], "scan@casa.lan") == "bob@fastmail.com"
+    default = {**{key: value for key, value in relay.items() if key != "name"}, "username": "", "password": ""}
+    tables = files(SHOP, **default, from_="nas@casa.lan", aliases={"root": "admin@casa.lan"})
+    assert look_up(tables["generic"], "admin@casa.lan") is None
+    assert look_up(tables["generic-shop"], "admin@casa.lan") == "eve@fastmail.com"
+
+
 @pytest.mark.parametrize("sender", ["x@xfamily.test", "alerts@family.tester", "alertsx@family.test", "a@b.kids.test"])
 def test_a_sender_that_merely_looks_like_one_takes_the_default_way(sender: str) -> None:
     tables = files(FAMILY)
