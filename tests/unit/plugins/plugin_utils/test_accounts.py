@@ -195,6 +195,18 @@ def test_what_is_no_account_is_refused() -> None:
     ]
 
 
+def test_behind_a_hub_mail_to_users_does_not_go_to_an_address_that_only_sends() -> None:
+    service = {
+        "name": "bulk", "provider": "brevo", "username": "1234ab001@smtp-brevo.com", "password": "xsmtpsib-k3j5h6g7",
+        "from": "backup@casey.test", "senders": ["backup"],
+    }  # fmt: skip
+    hub = {"provider": "hub", "host": "hub.casa.lan", "username": "", "password": ""}
+    (said,) = faults(service, **hub)
+    assert said.startswith("smarthost_aliases: does not say who gets root's mail. It would go to backup@casey.test")
+    assert not faults(service, **hub, aliases={"root": "bob@fastmail.com"})
+    assert not faults(FAMILY, **hub)
+
+
 def test_an_account_s_name_is_there_once() -> None:
     assert any("'family' is there twice" in fault for fault in faults(FAMILY, {**SHOP, "name": "family"}))
 
