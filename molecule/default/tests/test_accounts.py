@@ -274,6 +274,20 @@ def test_compiled_tables_and_every_sender_rewritten_work_for_all_accounts(host: 
         assert (arrived.sender, str(arrived["From"])) == (shown, f"Some One <{shown}>")
 
 
+def test_an_answer_goes_to_the_account_that_a_program_named(host: Host, provider: Provider) -> None:
+    changed(run(smarthost_accounts=[FAMILY]))
+    for sender, headers in (
+        ("root", {"Reply-To": OTHER_ACCOUNT, "Errors-To": "alerts@family.test"}),
+        ("root", {"Reply-To": "Zoe <zoe@kids.test>", "Disposition-Notification-To": "alerts@casey.test"}),
+        ("backup", {"Reply-To": f"Casey <{ACCOUNT}>", "Mail-Followup-To": f"x@elsewhere.test, {ACCOUNT}"}),
+        ("backup", {"Reply-To": "friend@elsewhere.test"}),
+    ):
+        text = "".join(f"\n{name}: {value}" for name, value in headers.items())
+        arrived = Mail(host, sender=sender, headers=f"From: {sender}{text}").arrived(provider)
+        assert {name: arrived[name] for name in headers} == headers
+        assert arrived["From"].addresses[0].addr_spec == (OTHER_ACCOUNT if sender == "backup" else ACCOUNT)
+
+
 def test_no_password_of_any_account_is_shown(host: Host, provider: Provider, tmp_path: Path) -> None:
     provider.set_password(NEW_PASSWORD, OTHER_ACCOUNT)
     first = run("--diff", "-vvv", smarthost_accounts=[FAMILY])
