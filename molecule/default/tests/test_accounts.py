@@ -383,6 +383,22 @@ def test_while_the_provider_is_away_the_other_account_delivers_and_then_no_longe
     assert changed(run(**SPARE)) == 0
 
 
+def test_with_another_relay_mail_leaves_through_that_and_not_the_second_way(host: Host, provider: Provider) -> None:
+    changed(run(**SPARE))
+    host.run_expect([0], "systemctl stop smarthost-retry.timer")
+    provider.close("submissions")
+    waiting = Mail(host)
+    assert waiting.reason_it_waits()
+    host.run_expect([0], "smarthost retry")
+    host.run_expect([0], f"python3 -c '{EARLIER}'")
+    assert host.run_expect([0], "smarthost retry").stdout == "Mail leaves through family now.\n"
+    assert waiting.arrived(provider).login == OTHER_ACCOUNT
+    changed(run(**SPARE, smarthost_port=587))
+    assert "family meanwhile" not in host.run("smarthost status").stdout
+    assert host.run_expect([0], "smarthost retry").stdout == ""
+    assert Mail(host).arrived(provider).login == ACCOUNT
+
+
 # --- given back -------------------------------------------------------------------------------------
 
 
