@@ -67,6 +67,8 @@ OF_ACCOUNT = (
 # By these a mail gets its sender and its recipients when it is queued.
 SENDER_TABLES = ("sender", "foreign_sender")
 RECIPIENTS = "virtual"
+# Through which account a sender's mail leaves.
+RELAY = "relay"
 # What it says, smarthost retry decides.
 SECOND_WAY = "second_way"
 

@@ -69,7 +69,7 @@ def read_second_way(verdict: Verdict) -> dict[str, Any]:
     if not re.fullmatch("[0-9]{1,4}", minutes) or not 1 <= int(minutes) <= 1440:
         verdict.fault("second_way", f"{minutes} is no sensible time.", "after_minutes goes from 1 to 1440.")
         return {}
-    inside = [domain.replace("\\", "") for domain in plan["maps"]["passing"]]
+    inside = [domain.replace("\\", "") for domain in plan["accounts"][0]["passing"]]
     if given and (inside or "root" not in plan["aliases"]):
         known = f"mail of this host goes to or comes from {', '.join(inside)}" if inside else "root has no alias"
         verdict.fault(

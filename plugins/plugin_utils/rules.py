@@ -111,7 +111,9 @@ def judge(settings: Values, providers: Mapping[str, Values]) -> Verdict:
     verdict.plan["take_over"] = bool(settings.get("take_over"))
     verdict.plan["verify_login"] = _verify_login(verdict)
     verdict.plan["aliases"] = read_aliases(verdict, account["from"])
-    check_mailbox(verdict, account)
+    # Where nobody is said to get root's mail, that of the account's senders goes to its From, not to who the hub knows.
+    for one in accounts if "root" not in verdict.plan["aliases"] else [account]:
+        check_mailbox(verdict, one)
     account["generic"] = read_generic(verdict, account["username"])
     check_senders(verdict, accounts)
     # texthash is read as text; the other types have to be compiled. All other tables are patterns.
@@ -124,6 +126,7 @@ def judge(settings: Values, providers: Mapping[str, Values]) -> Verdict:
     for one in accounts:
         one["tls_security_level"] = "none" if one["tls"] == "none" else verdict.text("tls_security_level")
         one["lines"] = senders.generic(one)
+        one["passing"] = senders.passing(one, verdict.plan["aliases"])
     verdict.plan["parameters"] = _parameters(verdict)
     verdict.plan["allowed"] = read_allowed(verdict, addresses_of(verdict.plan))
     verdict.plan["clients"] = networks.read_clients(verdict)

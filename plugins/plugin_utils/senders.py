@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterable, Mapping
 from email.header import Header
 from email.utils import formataddr
+from itertools import chain
 from typing import Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import addresses
+from ansible_collections.homelab.mail.plugins.plugin_utils.networks import is_inside
 
 # What makes a public address private: ups@casey.test waits as ups@casey.test.localdomain.
 SUFFIX = ".localdomain"
@@ -120,19 +122,25 @@ def relay(accounts: Iterable[Mapping[str, Any]]) -> list[list[str]]:
     return [[pattern, way] for *_order, pattern, way in sorted(lines, key=lambda line: line[:2])]
 
 
+def passing(account: Mapping[str, Any], aliases: Mapping[str, Iterable[str]]) -> list[str]:
+    """The domains inside the network that an account's relay knows, because mail goes there or comes from there."""
+    used = owned(account)
+    if not account["id"] or is_inside(account["host"]):
+        used += chain(*aliases.values())
+    domains = sorted({addresses.domain_of(address) for address in used} - {""})
+    return [escaped(domain) for domain in domains if addresses.is_private_domain(domain)]
+
+
 def maps(accounts: list[dict[str, Any]], aliases: Mapping[str, Iterable[str]]) -> dict[str, Any]:
     """The parts of the tables that the variables decide and that all accounts share, for the templates."""
     own = list(dict.fromkeys(address for account in accounts for address in owned(account)))
     public = list(filter(is_public, own))
-    # A domain inside the network that mail goes to, or comes from, is one that the relay knows.
-    used = [*own, *(target for targets in aliases.values() for target in targets)]
-    passing = {addresses.domain_of(address) for address in used} - {""}
     converted = [
         sender for account in accounts for sender in [*account["generic"], *account["senders"]] if is_public(sender)
     ]
     return {
         "private": private_domain(),
-        "passing": [escaped(domain) for domain in sorted(passing) if addresses.is_private_domain(domain)],
+        "passing": sorted({domain for account in accounts for domain in passing(account, aliases)}),
         "relay": relay(accounts),
         "sender": [
             [f"^{escaped(address)}$", private_form(address)]

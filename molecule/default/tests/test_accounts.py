@@ -219,6 +219,47 @@ def test_a_service_of_an_account_is_put_right_and_the_system_s_own_is_copied(hos
     assert "warning" not in host.run("postconf >/dev/null").stderr
 
 
+# Goes by the addresses of its clients: has no login to offer.
+RELAY = """
+import socketserver
+class Session(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(b"220 relay\\r\\n")
+        for line in self.rfile:
+            if line.startswith(b"DATA"):
+                self.wfile.write(b"354 go on\\r\\n")
+                any(line == b".\\r\\n" for line in self.rfile)
+            self.wfile.write(b"250 taken\\r\\n")
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer(("127.0.0.1", 1025), Session).serve_forever()
+"""
+NO_LOGIN: dict[str, Any] = {"provider": "custom", "host": "127.0.0.1", "port": 1025, "tls": "none", "auth": "none"}
+
+
+@pytest.mark.parametrize("further", [True, False], ids=["further", "default"])
+def test_an_account_without_a_login_or_tls_stands_beside_one_with(
+    host: Host, provider: Provider, further: bool
+) -> None:
+    host.run_expect([0], f"systemd-run --collect --unit=relay python3 -c '{RELAY}'")
+    try:
+        if further:
+            changed(run(smarthost_accounts=[{**NO_LOGIN, "name": "relay", "senders": ["backup"]}]))
+        else:
+            login = {"username": ACCOUNT, "password": PASSWORD}
+            account = {"name": "mailbox", "provider": "fastmail", **login, "senders": ["root"]}
+            default = {f"smarthost_{name}": value for name, value in {**NO_LOGIN, **dict.fromkeys(login, "")}.items()}
+            changed(run(**default, smarthost_accounts=[account]))
+        by_address = Mail(host, sender="backup", to="friend@elsewhere.test")
+        assert Mail(host, sender="root", to="friend@elsewhere.test").arrived(provider).login == ACCOUNT
+        deadline = time.monotonic() + 10
+        while "relay=127.0.0.1[127.0.0.1]:1025" not in by_address.log():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert "250 taken" in by_address.log()
+    finally:
+        host.run_expect([0], "systemctl stop relay")
+
+
 def test_compiled_tables_and_every_sender_rewritten_work_for_all_accounts(host: Host, provider: Provider) -> None:
     variables: dict[str, Any] = {
         "smarthost_accounts": [FAMILY],
@@ -231,6 +272,20 @@ def test_compiled_tables_and_every_sender_rewritten_work_for_all_accounts(host: 
         headers = f"From: Some One <{sender}>\nTo: friend@elsewhere.test"
         arrived = Mail(host, sender=sender, to="friend@elsewhere.test", headers=headers).arrived(provider)
         assert (arrived.sender, str(arrived["From"])) == (shown, f"Some One <{shown}>")
+
+
+def test_an_answer_goes_to_the_account_that_a_program_named(host: Host, provider: Provider) -> None:
+    changed(run(smarthost_accounts=[FAMILY]))
+    for sender, headers in (
+        ("root", {"Reply-To": OTHER_ACCOUNT, "Errors-To": "alerts@family.test"}),
+        ("root", {"Reply-To": "Zoe <zoe@kids.test>", "Disposition-Notification-To": "alerts@casey.test"}),
+        ("backup", {"Reply-To": f"Casey <{ACCOUNT}>", "Mail-Followup-To": f"x@elsewhere.test, {ACCOUNT}"}),
+        ("backup", {"Reply-To": "friend@elsewhere.test"}),
+    ):
+        text = "".join(f"\n{name}: {value}" for name, value in headers.items())
+        arrived = Mail(host, sender=sender, headers=f"From: {sender}{text}").arrived(provider)
+        assert {name: arrived[name] for name in headers} == headers
+        assert arrived["From"].addresses[0].addr_spec == (OTHER_ACCOUNT if sender == "backup" else ACCOUNT)
 
 
 def test_no_password_of_any_account_is_shown(host: Host, provider: Provider, tmp_path: Path) -> None:
@@ -326,6 +381,22 @@ def test_while_the_provider_is_away_the_other_account_delivers_and_then_no_longe
     assert all(subjects.count(mail.subject) == 1 for mail in mails)
     assert changed(run(**SPARE)) == 1
     assert changed(run(**SPARE)) == 0
+
+
+def test_with_another_relay_mail_leaves_through_that_and_not_the_second_way(host: Host, provider: Provider) -> None:
+    changed(run(**SPARE))
+    host.run_expect([0], "systemctl stop smarthost-retry.timer")
+    provider.close("submissions")
+    waiting = Mail(host)
+    assert waiting.reason_it_waits()
+    host.run_expect([0], "smarthost retry")
+    host.run_expect([0], f"python3 -c '{EARLIER}'")
+    assert host.run_expect([0], "smarthost retry").stdout == "Mail leaves through family now.\n"
+    assert waiting.arrived(provider).login == OTHER_ACCOUNT
+    changed(run(**SPARE, smarthost_port=587))
+    assert "family meanwhile" not in host.run("smarthost status").stdout
+    assert host.run_expect([0], "smarthost retry").stdout == ""
+    assert Mail(host).arrived(provider).login == ACCOUNT
 
 
 # --- given back -------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ class Plan:
     kept: bool
     found: Found
     restart: bool
-    #: Whether mail logs in otherwise than before.
+    #: Whether mail logs in otherwise than before, or through another account.
     new_login: bool
     #: The accounts to whose provider the way is to be tried, and the login there.
     tries_way: Sequence[Mapping[str, Any]]
@@ -208,8 +208,9 @@ def make(want: Wanted, seen: Seen) -> Plan:
         kept=seen.kept,
         found=found,
         restart=restart or unfinished in seen.wrong or (bool(seen.wrong) and seen.stale_chroot),
-        # What waits for an account that is no more leaves through another one.
-        new_login=bool(new_logins or surplus),
+        # What waits for an account that is no more, or no longer its sender's, leaves through another one.
+        new_login=bool(new_logins or surplus)
+        or seen.texts.get(configuration.RELAY, "") != want.texts.get(configuration.RELAY, ""),
         tries_way=[login for login in want.logins if new_way or login["id"] in new_logins],
         tries_login=[login for login in want.logins if login["id"] in new_logins and not want.login_accepted],
         missing=missing,

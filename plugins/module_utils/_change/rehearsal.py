@@ -142,6 +142,7 @@ _ASKED = (
     *_SYSTEM, "smtp_tls_wrappermode", "inet_protocols", "default_transport", "relayhost", "smtp_sasl_mechanism_filter",
     "queue_directory", "myorigin",
 )  # fmt: skip
+_LOGS_IN = "smtp_sasl_auth_enable"
 _UNKNOWN_USER = "mail_owner or setgid_group: "
 # What is said where the sendmail of this host is another mailer's.
 NOT_OURS = "what programs hand in by sendmail does not get to Postfix"
@@ -189,10 +190,14 @@ def _send(folder: Folder, trial: Trial) -> Rehearsed:
         done = _deliver(folder, daemons, log, ways, relays, dict.fromkeys(trial.recipients, f"root@{origin}"))
         stuck = [recipient for recipient, relay in relays.items() if not relay.reached.is_set()]
     obstacles: dict[str, str | None] = {}
+    parameters = configuration.parse_main_cf(folder.main_cf)
     for account in tried:
         why = folder.reason(route.recipient(account))
         own = [line for line in done.lines if route.log_name(account) in line]
-        obstacles[account] = route.obstacle(why, own, trial.levels[account], mechanisms) if why else None
+        # The filter is there for all accounts as soon as one of them logs in.
+        named = configuration.parameter(account, _LOGS_IN) if account else _LOGS_IN
+        allowed = mechanisms if parameters.get(named) == "yes" else ""
+        obstacles[account] = route.obstacle(why, own, trial.levels[account], allowed) if why else None
     return Rehearsed(_faults(folder, done, stuck), obstacles)
 
 

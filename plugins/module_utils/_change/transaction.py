@@ -28,7 +28,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._change.original impo
     remove_sockets,
     sweep,
 )
-from ansible_collections.homelab.mail.plugins.module_utils._program import files, retry, services, tokens
+from ansible_collections.homelab.mail.plugins.module_utils._program import files, retry, second_way, services, tokens
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.mail.plugins.module_utils._change.host import Host
@@ -176,6 +176,10 @@ def _follow_up(host: Host, wanted: Wanted, plan: Plan) -> None:
     if plan.new_login or plan.missing:
         # What the old login kept waiting need not wait any longer, nor what had no way.
         waiting.send(host)
+    before, now = (configuration.parse_main_cf(text).get("relayhost") for text in (plan.before, plan.main_cf))
+    if before != now:
+        # It was another server that could not be reached.
+        files.remove(second_way.STATE)
     if plan.wrong:
         # The password from before must not stay on the disk.
         Original(host).move_secrets_away()

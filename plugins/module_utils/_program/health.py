@@ -52,11 +52,22 @@ def explained(text: str, provider: Provider) -> dict[str, str]:
     """The meaning of a reply or a line of the log; with a code if only this tells it, and with the further account."""
     account = ""
     if isinstance(provider, Mapping):
-        account, provider = next(found for host, found in provider.items() if host in text)
+        account, provider = next(found for host, found in provider.items() if not host or is_about(text, host))
     known = diagnosis.meaning(text, provider, account)
     names = ("key", "kind", "cause", "remedy", "link", "code")
     found = {name: getattr(known, name) for name in names if known and getattr(known, name)}
     return {**found, "account": account} if account else found
+
+
+def is_about(text: str, host: str) -> bool:
+    """Whether a reply or a line of the log is about this host, not about one whose name or address has this in it.
+
+    >>> is_about("connect to smtp.mail.me.com[192.0.2.1]:587: Connection refused", "smtp.mail.me.com")
+    True
+    >>> is_about("connect to smtp.mail.me.com[192.0.2.1]:587: Connection refused", "mail")
+    False
+    """
+    return bool(re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", text))
 
 
 def waiting(reason: Mapping[str, Any]) -> str:

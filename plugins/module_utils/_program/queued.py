@@ -96,4 +96,6 @@ def reason_away(mail: dict[str, Any], host: str, port: int) -> str:
         return ""
     reasons = (recipient.get("delay_reason", "").removeprefix(SUSPENDED) for recipient in mail["recipients"])
     other = re.compile(rf"\]:(?!{port}:)\d+: ")
-    return next((why for why in reasons if AWAY.match(why) and host in why and not other.search(why)), "")
+    return next(
+        (why for why in reasons if AWAY.match(why) and health.is_about(why, host) and not other.search(why)), ""
+    )

@@ -69,6 +69,18 @@ def test_a_sender_leaves_through_its_account_as_an_address_of_it(sender: str, wa
     assert str(look_up(tables["generic"], waits)).endswith(("bob@fastmail.com", "nut@kids.test"))
 
 
+def test_a_domain_inside_the_network_is_left_to_the_account_whose_relay_knows_it() -> None:
+    relay = {"name": "relay", "provider": "custom", "host": "relay.casa.lan", "port": 25, "tls": "none", "auth": "none"}
+    tables = files({**relay, "from": "nas@casa.lan"}, second_way={"account": "relay"})
+    assert look_up(tables["generic-relay"], "scan@casa.lan") is None
+    # The provider of the other would refuse it.
+    assert look_up(tables["generic"], "scan@casa.lan") == "bob@fastmail.com"
+    default = {**{key: value for key, value in relay.items() if key != "name"}, "username": "", "password": ""}
+    tables = files(SHOP, **default, from_="nas@casa.lan", aliases={"root": "admin@casa.lan"})
+    assert look_up(tables["generic"], "admin@casa.lan") is None
+    assert look_up(tables["generic-shop"], "admin@casa.lan") == "eve@fastmail.com"
+
+
 @pytest.mark.parametrize("sender", ["x@xfamily.test", "alerts@family.tester", "alertsx@family.test", "a@b.kids.test"])
 def test_a_sender_that_merely_looks_like_one_takes_the_default_way(sender: str) -> None:
     tables = files(FAMILY)
@@ -181,6 +193,18 @@ def test_what_is_no_account_is_refused() -> None:
     assert faults("family") == [
         "smarthost_accounts[0]: is not a mapping. Write the keys of an account: name, provider, …"
     ]
+
+
+def test_behind_a_hub_mail_to_users_does_not_go_to_an_address_that_only_sends() -> None:
+    service = {
+        "name": "bulk", "provider": "brevo", "username": "1234ab001@smtp-brevo.com", "password": "xsmtpsib-k3j5h6g7",
+        "from": "backup@casey.test", "senders": ["backup"],
+    }  # fmt: skip
+    hub = {"provider": "hub", "host": "hub.casa.lan", "username": "", "password": ""}
+    (said,) = faults(service, **hub)
+    assert said.startswith("smarthost_aliases: does not say who gets root's mail. It would go to backup@casey.test")
+    assert not faults(service, **hub, aliases={"root": "bob@fastmail.com"})
+    assert not faults(FAMILY, **hub)
 
 
 def test_an_account_s_name_is_there_once() -> None:

@@ -123,6 +123,12 @@ def test_an_account_that_goes_leaves_nothing_and_its_mail_takes_the_other_way() 
     assert plan.report(plan.make(WANTED, left)).actions == [f"took {COPY} out of master.cf", "restarted Postfix"]
 
 
+def test_what_waits_for_an_account_that_is_no_longer_its_sender_s_leaves_at_once() -> None:
+    before, wanted = ({**TABLES, "relay": f"/^{user}@/ smarthost-family:[x]:587\n"} for user in ("backup", "ups"))
+    planned = plan.make(want(tables=wanted), seen("smarthost/a/relay", texts=want(tables=before).texts))
+    assert (planned.new_login, planned.tries_login) == (True, [])
+
+
 def test_mail_that_waits_is_looked_up_in_what_is_new() -> None:
     assert plan.make(WANTED, seen("main.cf")).requeue == {"sender": [], "recipients": []}
     other = want(tables={**TABLES, "sender": "/x/ z\n"})

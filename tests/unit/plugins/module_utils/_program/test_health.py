@@ -240,6 +240,12 @@ def test_a_reply_without_a_code_is_shown_as_it_is(text: str) -> None:
     assert health.explained(text, None) == {}
 
 
+def test_what_a_provider_says_is_not_of_an_account_whose_server_is_called_by_a_part_of_its_name() -> None:
+    accounts = {"mail": ("hub", "hub"), "": ("", "fastmail")}
+    assert "account" not in health.explained(WRONG_PASSWORD, accounts)
+    assert health.explained("connect to mail[192.168.1.5]:25: Connection refused", accounts)["account"] == "hub"
+
+
 def test_nothing_is_told_twice() -> None:
     found = state(queue=queue(WRONG_PASSWORD, oldest=901))
     told = health.told(found, health.faults(found))

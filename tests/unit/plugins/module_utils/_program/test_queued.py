@@ -77,6 +77,8 @@ def test_what_the_provider_has_put_off_is_not_tried_more_often(reason: str) -> N
         ("hold", "smtp.fastmail.com", False),
         # Whatever is wrong with another server is no matter of the provider's.
         ("deferred", "other.lan", False),
+        ("deferred", "my.smtp.fastmail.com", False),
+        ("deferred", "smtp.fastmail.com.lan", False),
     ],
 )
 def test_only_what_waits_for_the_provider_itself_is_a_reason_to_ask_it(queue: str, host: str, waits: bool) -> None:
