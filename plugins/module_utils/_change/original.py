@@ -49,24 +49,32 @@ class Original:
         """The main.cf from before."""
         return self.host.read(os.path.join(self.folder, "main.cf"))
 
-    def keep(self, plan: Plan, installed: bool) -> None:
-        """Keep what was here before the role, unless main.cf is the role's already.
+    def is_due(self, plan: Plan) -> bool:
+        """Whether what is here now was here before the role.
 
-        A record from before is of a run that has failed, or was given up: it does not say what is here now.
+        A record from before is of a run that has failed, or was given up: it does not say what is here now. But where
+        nothing is, somebody has taken the role's main.cf away.
         """
-        if plan.kept or not plan.before:
+        return not plan.kept and bool(plan.before or not self.found())
+
+    def keep(self, plan: Plan, installed: bool) -> None:
+        """Keep what was here before the role."""
+        if not self.is_due(plan):
             return
         packages = Packages(self.host)
         noted = self.host.read(packages.path) if installed or plan.fresh else ""
+        there = os.path.isfile(self.host.main_cf)
         # Whole or not at all: absent would trust half of it.
         files.remove(self._new)
         files.own_folder(self._new, 0o700)
         if noted:
             files.write(os.path.join(self._new, os.path.basename(packages.path)), noted, 0o600)
         found = {
-            "running": plan.found.running or (self.host.manager.starts_what_is_enabled and self.host.started()),
+            "running": there
+            and (plan.found.running or (self.host.manager.starts_what_is_enabled and self.host.started())),
             "enabled": plan.found.enabled and not plan.fresh,
-            "mode": os.stat(self.host.main_cf).st_mode & 0o7777,
+            "mode": os.stat(self.host.main_cf).st_mode & 0o7777 if there else None,
+            "link": os.readlink(self.host.main_cf) if os.path.islink(self.host.main_cf) else "",
             "password_tables": [],
             "senders": waiting.senders(self.host),
             "mailer": alternatives.note(self.host),
@@ -155,6 +163,16 @@ class Original:
             for name in reversed(present):
                 os.unlink(name)
 
+    def put_link_back(self) -> None:
+        """What main.cf was where it was no file: a link, if what it leads to is as it was, or nothing."""
+        found, path = self.found(), self.host.main_cf
+        behind = os.path.join(self.host.directory, found.get("link", ""))
+        if found["mode"] is None:
+            files.remove(path)
+        if found.get("link") and self.host.read(behind) == self.main_cf():
+            files.remove(path)
+            os.symlink(found["link"], path)
+
     def _spelled(self, maps: str, path: str) -> list[str]:
         """This table as a list of tables names it."""
         named = configuration.expanded(maps, self.host.directory).replace(",", " ").split()
@@ -238,7 +256,7 @@ def _put_back(host: Host, original: Original, found: dict[str, Any], record: dic
     metrics = services.textfile(host.read(host.table(host.slot(), configuration.WATCH)))
     if found:
         original.put_secrets_back()
-        files.replace(host.main_cf, original.main_cf(), found["mode"])
+        files.replace(host.main_cf, original.main_cf(), found["mode"] or 0o644)
     with errors.made_up_for_by_the_next_run():
         sweep(host)
         remove_services(host, found.get("services", []))
@@ -251,6 +269,9 @@ def _put_back(host: Host, original: Original, found: dict[str, Any], record: dic
             if found and host.installed:
                 _run_as_before(host, found)
                 remove_sockets(host, found.get("services", []))
+            if found:
+                # Not before: where nothing was, Postfix could not even be stopped.
+                original.put_link_back()
             alternatives.give_back(host, found.get("mailer", {}))
         finally:
             with _kept(queue):

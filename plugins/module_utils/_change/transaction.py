@@ -40,7 +40,7 @@ def carry_out(host: Host, wanted: Wanted, plan: Plan) -> None:
     unfinished = os.path.join(host.folder, configuration.UNFINISHED)
     changes = plan.wrong or plan.missing or plan.surplus
     with ExitStack() as undo:
-        if plan.wrong and not plan.kept:
+        if plan.wrong and Original(host).is_due(plan):
             undo.callback(Original(host).forget)
         if plan.wrong:
             undo.callback(files.remove, os.path.join(host.folder, plan.slot))
@@ -138,7 +138,8 @@ def _aside(host: Host) -> str:
 def _set_aside(host: Host) -> None:
     """Keep the main.cf in use at hand: taking it back needs no space on the disk."""
     files.remove(_aside(host))
-    if os.path.isfile(host.main_cf):
+    # A link may lead nowhere.
+    if os.path.isfile(host.main_cf) or os.path.islink(host.main_cf):
         os.link(host.main_cf, _aside(host), follow_symlinks=False)
 
 

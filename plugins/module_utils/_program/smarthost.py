@@ -36,6 +36,10 @@ TEST_SECONDS = 60
 HUNG_SECONDS = 600
 # Losses that are listed for programs; the sentences count all.
 MOST_LOSSES = 100
+_STUCK = "Postfix on this host answers, but does not take the mail."
+_SEE_LOG = (
+    "Its log says why, and so may smarthost status: the disk that has /var/spool/postfix may be full or read-only."
+)
 
 
 def status(secrets: list[str] | None = None) -> dict[str, Any]:
@@ -67,6 +71,7 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
         "listening": up,
         "port_25": answers,
         "sendmail": system.other_sendmail(),
+        "unlogged": manager.unlogged(),
         **logged(manager, ours, now, presets),
     })  # fmt: skip
     asking.join()
@@ -136,6 +141,8 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
     if address is None:
         said = "; ".join(f"{address} port 25: {answer}" for address, answer in answers.items())
         return {"status": "not handed in", "said": said, "cause": "Postfix does not answer.", "remedy": health.START_IT}
+    if manager.unlogged():
+        return {"status": "not handed in", "said": manager.unlogged()}
     mail = EmailMessage()
     host = parameters.get("myhostname", socket.gethostname())
     origin = parameters.get("myorigin", "")
@@ -153,10 +160,13 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
                 if session.sock:
                     session.sock.settimeout(left())
                 code, answer = getattr(session, command)(argument)
+                if 400 <= code < 500:
+                    return {"status": "refused", "said": _said(code, answer), "cause": _STUCK, "remedy": _SEE_LOG}
                 if code >= 300:
-                    return _outcome("refused", f"{code} {answer.decode(errors='replace')}", ours)
+                    return _outcome("refused", _said(code, answer), ours)
     except (OSError, smtplib.SMTPException) as error:
-        return _outcome("not handed in", str(error), ours)
+        # No words of the provider's, whose meaning would be another.
+        return {"status": "not handed in", "said": str(error), "cause": _STUCK, "remedy": _SEE_LOG}
     times["queued"] = time.time()
     identifier = answer.decode(errors="replace").rpartition(" ")[2]
     asked_again = False
@@ -174,6 +184,10 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
             return {**_outcome(found["status"], found["said"], ours), "id": identifier, "relay": found["relay"]}
         time.sleep(0.2)
     return {**_outcome("waiting", f"the provider has not answered within {seconds:g} s", ours), "id": identifier}
+
+
+def _said(code: int, answer: bytes) -> str:
+    return f"{code} {answer.decode(errors='replace')}"
 
 
 def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:

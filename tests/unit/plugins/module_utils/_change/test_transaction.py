@@ -302,6 +302,34 @@ def test_what_was_there_is_given_back(house: House) -> None:
     assert not original.give_back(house.host, abandon_queue=False)["changed"]
 
 
+@pytest.mark.parametrize(("link", "behind"), [("nowhere", None), ("nowhere", "x = 1\n"), ("", None), ("", "")])
+def test_a_main_cf_that_is_a_link_or_says_nothing_comes_back(house: House, link: str, behind: str | None) -> None:
+    def seen() -> tuple[str, str | None]:
+        named = os.readlink(house.main_cf) if house.main_cf.is_symlink() else ""
+        return named, house.main_cf.read_text() if house.main_cf.exists() else None
+
+    (house.folder / "by_hand").unlink()
+    house.main_cf.unlink()
+    if link:
+        house.main_cf.symlink_to(link)
+    if behind is not None:
+        house.main_cf.write_text(behind)
+    house.refuses = 1
+    with pytest.raises(Failed):
+        house.change(FIRST)
+    assert seen() == (link, behind)
+    house.change(FIRST)
+    # Somebody takes the role's away, and the change that would bring it again fails.
+    house.main_cf.unlink()
+    house.refuses = 1
+    with pytest.raises(Failed):
+        house.change(FIRST)
+    house.change(FIRST)
+    assert original.give_back(house.host, abandon_queue=False)["changed"]
+    assert seen() == (link, behind)
+    assert not original.give_back(house.host, abandon_queue=False)["changed"]
+
+
 def test_giving_back_may_be_killed_at_any_step(house: House, steps: Steps) -> None:
     before = house.files()
     for at in range(1, MOST_STEPS):
