@@ -557,6 +557,10 @@ def test_a_host_that_had_no_postfix_has_none_again(fresh: tuple[Host, str], prov
     assert not host.file("/etc/postfix/smarthost").exists
     assert host.check_output(by_hand) == before
     assert host.run(f"grep -rlsF {PASSWORD} /etc /var").stdout == ""
+    # What waited has stayed.
+    provider.use_certificate("trusted")
+    changed(run(inventory, limit="fresh"), "fresh")
+    assert waiting.arrived(provider)
 
 
 @long

@@ -9,8 +9,8 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.homelab.mail.plugins.module_utils import configuration
@@ -229,11 +229,12 @@ def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
         actions.append(f"removed {', '.join(record['installed'])}")
         actions += [f"installed {name} again" for name in record["removed"]]
     if actions and not host.module.check_mode:
-        _put_back(host, original, found, record)
+        _put_back(host, original, found, record, host.queue(main_cf) if waits and record else "")
     return {"changed": bool(actions), "actions": actions, "diff": diff}
 
 
-def _put_back(host: Host, original: Original, found: dict[str, Any], record: dict[str, Any]) -> None:
+def _put_back(host: Host, original: Original, found: dict[str, Any], record: dict[str, Any], queue: str) -> None:
+    """`queue` is the folder of the queue, where mail is that is to stay when packages go."""
     metrics = services.textfile(host.read(host.table(host.slot(), configuration.WATCH)))
     if found:
         original.put_secrets_back()
@@ -252,12 +253,27 @@ def _put_back(host: Host, original: Original, found: dict[str, Any], record: dic
                 remove_sockets(host, found.get("services", []))
             alternatives.give_back(host, found.get("mailer", {}))
         finally:
-            for sentence in Packages(host).give_back(record).values() if record else []:
-                host.module.warn(sentence)
+            with _kept(queue):
+                for sentence in Packages(host).give_back(record).values() if record else []:
+                    host.module.warn(sentence)
             # Last of all: a run that is killed before finds in it what is to be done. And at once, not file by file.
             if os.path.lexists(original.folder):
                 os.rename(original.folder, original.folder + ".gone")
             files.remove(host.folder)
+
+
+@contextmanager
+def _kept(queue: str) -> Iterator[None]:
+    """Keep a queue from a package that takes it along when it goes, as Debian's does."""
+    aside = f"{queue}.kept"
+    if queue:
+        os.rename(queue, aside)
+    try:
+        yield
+    finally:
+        if queue:
+            files.remove(queue)
+            os.rename(aside, queue)
 
 
 def _run_as_before(host: Host, found: dict[str, Any]) -> None:
