@@ -59,17 +59,24 @@ def read_second_way(verdict: Verdict) -> dict[str, Any]:
     """The account that delivers while the default one's provider is away, and after how many minutes; mostly none."""
     given, plan = verdict.settings.get("second_way") or {}, verdict.plan
     name, minutes = given.get("account"), str(given.get("after_minutes", 15))
-    names = [account["id"] for account in plan["accounts"][1:]]
+    first, *others = plan["accounts"]
+    names = [account["id"] for account in others]
     if given.keys() - {"account", "after_minutes"} or (given and name not in names):
         verdict.fault(
             "second_way",
             "names no account of smarthost_accounts.",
             f"Write account: and one of {', '.join(names) or 'them'}.",
         )
+    if any((one["host"], one["port"]) == (first.get("host"), first.get("port")) for one in others if one["id"] == name):
+        verdict.fault(
+            "second_way",
+            f"{name} is at the server of the default account, and is away with it.",
+            "Name an account at another provider, or take the second way out.",
+        )
     if not re.fullmatch("[0-9]{1,4}", minutes) or not 1 <= int(minutes) <= 1440:
         verdict.fault("second_way", f"{minutes} is no sensible time.", "after_minutes goes from 1 to 1440.")
         return {}
-    inside = [domain.replace("\\", "") for domain in plan["accounts"][0]["passing"]]
+    inside = [domain.replace("\\", "") for domain in first["passing"]]
     if given and (inside or "root" not in plan["aliases"]):
         known = f"mail of this host goes to or comes from {', '.join(inside)}" if inside else "root has no alias"
         verdict.fault(

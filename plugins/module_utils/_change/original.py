@@ -247,12 +247,12 @@ def give_back(host: Host, abandon_queue: bool) -> dict[str, Any]:
         actions.append(f"removed {', '.join(record['installed'])}")
         actions += [f"installed {name} again" for name in record["removed"]]
     if actions and not host.module.check_mode:
-        _put_back(host, original, found, record, host.queue(main_cf) if waits else "")
+        _put_back(host, original, found, record, host.queue(main_cf) if waits and record else "")
     return {"changed": bool(actions), "actions": actions, "diff": diff}
 
 
 def _put_back(host: Host, original: Original, found: dict[str, Any], record: dict[str, Any], queue: str) -> None:
-    """`queue` is the folder of the queue, where mail is that is to stay."""
+    """`queue` is the folder of the queue, where mail is that is to stay when packages go."""
     metrics = services.textfile(host.read(host.table(host.slot(), configuration.WATCH)))
     if found:
         original.put_secrets_back()

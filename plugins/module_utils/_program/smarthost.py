@@ -206,9 +206,12 @@ def report(with_login: bool) -> dict[str, Any]:
         for outcome, account in tried
         if outcome.verdict != login.ACCEPTED
     ]
-    verdicts = {account["id"]: outcome.verdict for outcome, account in tried}
     # A relay that goes by addresses has taken the recipient.
-    best = login.ACCEPTED if any(account["username"] for _outcome, account in tried) else "none needed"
+    verdicts = {
+        account["id"]: outcome.verdict if account["username"] or outcome.verdict != login.ACCEPTED else "none needed"
+        for outcome, account in tried
+    }
+    best = login.ACCEPTED if login.ACCEPTED in verdicts.values() else "none needed"
     # That of the whole is the worst one.
     worst = next((verdict for verdict in (login.REFUSED, login.UNDECIDED) if verdict in verdicts.values()), best)
     found = {"verdict": worst, "said": " ".join(said), "accounts": verdicts}

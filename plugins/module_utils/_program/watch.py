@@ -24,17 +24,23 @@ SECONDS = 10
 
 
 class Message(NamedTuple):
-    """What is told: a title, the text, and whether it is bad news."""
+    """What is told: a title, the text, whether it is bad news, and the account that mail leaves through meanwhile."""
 
     title: str
     text: str
     broken: bool
+    through: str = ""
 
 
 def message(found: Mapping[str, Any], wrong: list[str]) -> Message:
     """What is told of the state."""
+    text = "\n".join(health.told(found, wrong))
+    if len(wrong) == 1 and found.get("second_way"):
+        # That this stops as well is news of its own.
+        through = found["second_way"]["account"]
+        return Message(f"Mail of {found['host']} leaves through {through}", text, True, through)
     if wrong:
-        return Message(f"Mail of {found['host']} does not leave", "\n".join(health.told(found, wrong)), True)
+        return Message(f"Mail of {found['host']} does not leave", text, True)
     return Message(f"Mail of {found['host']} leaves again", "Nothing waits for longer than it should.", False)
 
 
@@ -85,13 +91,13 @@ def watch(found: Mapping[str, Any], ways: Mapping[str, Any], state: str = STATE)
     wrong = health.faults(found, int(ways.get("stuck") or health.STUCK_SECONDS))
     news, untold, before = message(found, wrong), [], dict(told)
     for way, call in requests(news, ways).items():
-        # Each way knows either that mail leaves or that it does not; a new one begins with the first.
-        if told.get(way, False) != news.broken:
+        # Each way knows that mail leaves, that it does not, or through whom; a new one begins with the first.
+        if told.get(way, False) != (news.through or news.broken):
             failed = _make(call)
             if failed:
                 untold.append(failed)
             else:
-                told[way] = news.broken
+                told[way] = news.through or news.broken
     if told != before:
         files.replace(state, json.dumps(told))
     if ways.get("ping"):

@@ -257,6 +257,13 @@ def test_a_second_way_is_one_of_the_accounts(given: dict[str, Any], fault: str) 
     assert said.startswith(f"smarthost_second_way: {fault}")
 
 
+def test_a_second_way_is_not_away_with_the_default_account() -> None:
+    (said,) = faults({**SHOP, "port": 465}, second_way={"account": "shop"})
+    assert said.startswith("smarthost_second_way: shop is at the server of the default account")
+    # A network may block a port.
+    assert not faults(SHOP, second_way={"account": "shop"})
+
+
 @pytest.mark.parametrize(
     ("given", "known"),
     [

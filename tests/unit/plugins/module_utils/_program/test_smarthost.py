@@ -181,6 +181,10 @@ def test_where_no_login_is_made_none_is_called_accepted(monkeypatch: pytest.Monk
         monkeypatch.setattr(smarthost.accounts, "try_logins", lambda taken=taken: [taken])
         found = smarthost.report(True)["login"]
         assert (found["verdict"], found["said"]) == (verdict, "")
+    both = [(login.Outcome(login.ACCEPTED), {"id": x, "username": x, "password": ""}) for x in ("", "casey")]
+    monkeypatch.setattr(smarthost.accounts, "try_logins", lambda: both)
+    found = smarthost.report(True)["login"]
+    assert (found["verdict"], found["accounts"]) == ("accepted", {"": "none needed", "casey": "accepted"})
 
 
 def test_what_a_server_says_that_several_accounts_have_is_said_of_none(monkeypatch: pytest.MonkeyPatch) -> None:

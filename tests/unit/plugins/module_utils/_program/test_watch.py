@@ -196,3 +196,13 @@ def test_an_answer_that_is_no_http_is_said(tmp_path: Path) -> None:
         [said] = watch.watch(BROKEN, {"ntfy": url}, str(tmp_path / "state"))
         thread.join()
     assert "no answer in HTTP" in said and "w0rd" not in said
+
+
+def test_a_second_way_that_stops_too_is_told_again(endpoint: Endpoint, tmp_path: Path) -> None:
+    ways, way = {"ntfy": endpoint.url}, {"second_way": {"account": "spare", "since": -1200}}
+    outage = state(2, 950, AWAY)
+    for found in (outage, state(**way), state(1, 20, AWAY, **way), {**outage, **way}, state(**way), WELL, WELL):
+        assert watch.watch(found, ways, str(tmp_path / "state")) == []
+    titles = [headers["Title"] for _path, _body, headers in endpoint.told]
+    words = ("does not leave", "leaves through spare", "does not leave", "leaves through spare", "leaves again")
+    assert titles == [f"Mail of nas.lan {what}" for what in words]
