@@ -162,7 +162,7 @@ def faults(found: Mapping[str, Any], stuck_seconds: int = STUCK_SECONDS) -> list
     if not found["running"]:
         said = "; ".join(f"{address} port 25: {answer}" for address, answer in found["port_25"].items())
         wrong.append(f"Postfix does not answer ({said}). {START_IT}")
-    wrong += found["idle"] + list(filter(None, [found["sendmail"]]))
+    wrong += found["idle"] + list(filter(None, [found["sendmail"], found["unlogged"]]))
     if found.get("second_way"):
         away, name = found["time"] - found["second_way"]["since"], found["second_way"]["account"]
         wrong.append(

@@ -218,6 +218,16 @@ class ServiceManager:
         names = sorted((name for name in older if os.path.getmtime(name) > since), key=os.path.getmtime, reverse=True)
         return [line for name in filter(None, (path, *names)) for line in _last_lines(name, LOSSES, LOSS_BYTES)]
 
+    def unlogged(self) -> str:
+        """Why nothing is known of what becomes of mail, a sentence with the remedy; empty where a log tells."""
+        if self.named_log() or self._log_file():
+            return ""
+        return (
+            "What becomes of mail is not seen, because no log of Postfix is kept on this host. Let journald store it "
+            "(Storage=auto in /etc/systemd/journald.conf) or install rsyslog, or set smarthost_parameters: "
+            "{maillog_file: /var/log/postfix.log} and run the playbook again."
+        )
+
     def _log_file(self) -> str:
         return next((path for path in (self.named_log(), *LOG_FILES) if path and os.path.isfile(path)), "")
 

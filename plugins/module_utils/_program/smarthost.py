@@ -67,6 +67,7 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
         "listening": up,
         "port_25": answers,
         "sendmail": system.other_sendmail(),
+        "unlogged": manager.unlogged() if ours else "",
         **logged(manager, ours, now, presets),
     })  # fmt: skip
     asking.join()
@@ -136,6 +137,8 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
     if address is None:
         said = "; ".join(f"{address} port 25: {answer}" for address, answer in answers.items())
         return {"status": "not handed in", "said": said, "cause": "Postfix does not answer.", "remedy": health.START_IT}
+    if ours and manager.unlogged():
+        return {"status": "not handed in", "said": manager.unlogged()}
     mail = EmailMessage()
     host = parameters.get("myhostname", socket.gethostname())
     origin = parameters.get("myorigin", "")

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import os
+import re
 import time
 
 from ansible_collections.homelab.mail.plugins.module_utils._program import services
+
+# Where journald's settings are, what counts more last.
+CONFIGURATIONS = ("/usr/lib/systemd", "/usr/local/lib/systemd", "/run/systemd", "/etc/systemd")
+# What Postfix says of mail that is well is of the level info.
+_LESS_THAN_INFO = ("emerg", "alert", "crit", "err", "warning", "notice", *"012345")
+
+
+def journal_keeps_mail() -> bool:
+    """Whether journald stores what Postfix says; where it does not, it may still hand it on to a syslog daemon."""
+    main = [os.path.join(folder, "journald.conf") for folder in CONFIGURATIONS]
+    added = {
+        os.path.basename(path): path
+        for folder in CONFIGURATIONS
+        for path in glob.glob(os.path.join(folder, "journald.conf.d/*.conf"))
+    }
+    said: dict[str, str] = {}
+    for path in [*main, *(added[name] for name in sorted(added))]:
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            said.update(re.findall(r"^\s*(Storage|MaxLevelStore)\s*=\s*(\w*)", file.read(), re.MULTILINE))
+    return said.get("Storage") != "none" and said.get("MaxLevelStore") not in _LESS_THAN_INFO
 
 
 class Systemd(services.ServiceManager):
@@ -80,18 +104,25 @@ class Systemd(services.ServiceManager):
             return "Postfix is masked on this host, so it can never start. Run: systemctl unmask postfix"
         return ""
 
+    def _has_files(self) -> bool:
+        """Whether the log is in files."""
+        return bool(self.named_log()) or not journal_keeps_mail()
+
+    def unlogged(self) -> str:
+        return super().unlogged() if self._has_files() else ""
+
     def log(self, mark: services.Mark) -> list[str]:
-        if self.named_log():
+        if self._has_files():
             return super().log(mark)
         since = f"--since=@{mark.time:.6f}"
         _code, out, _err = self.run("journalctl", "--no-pager", "--output=cat", since, "--unit=postfix*")
         return out.splitlines()
 
     def recent(self) -> list[str]:
-        return super().recent() if self.named_log() else self._journal(services.DELIVERING)[1].splitlines()
+        return super().recent() if self._has_files() else self._journal(services.DELIVERING)[1].splitlines()
 
     def losses(self) -> list[str]:
-        if self.named_log():
+        if self._has_files():
             return super().losses()
         since = f"--since=@{time.time() - services.LOSS_SECONDS:.0f}"
         _code, out, error = self._journal(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.homelab.mail.plugins.module_utils._program import events, managers
+from ansible_collections.homelab.mail.plugins.module_utils._program import events, managers, services, systemd
 
 NOW = 1795255200.0
 TO = "you@example.com"
@@ -66,6 +66,38 @@ def test_a_loss_is_found_in_a_log_that_was_put_aside_today(tmp_path: Path) -> No
     os.utime(tmp_path / "mail.log.3", (0, time.time() - 90000))
     manager = managers.manager("openrc", lambda *argv: (0, f"{tmp_path}/mail.log\n", ""))
     assert {mail["id"] for mail in events.deliveries(manager.losses())} == {"AAAAAA", "BBBBBB"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({}, True),
+        ({"etc/journald.conf": "[Journal]\n#Storage=none\nStorage=volatile\n"}, True),
+        ({"etc/journald.conf": "[Journal]\nStorage=none\n"}, False),
+        ({"etc/journald.conf": "MaxLevelStore=warning\n"}, False),
+        ({"etc/journald.conf": "Storage=none\n", "run/journald.conf.d/x.conf": "Storage=auto\n"}, True),
+        ({"lib/journald.conf.d/x.conf": "Storage=none\n", "etc/journald.conf.d/x.conf": "Storage=auto\n"}, True),
+        ({"lib/journald.conf.d/y.conf": "Storage=none\n", "etc/journald.conf.d/x.conf": "Storage=auto\n"}, False),
+    ],
+)
+def test_a_loss_is_found_where_the_journal_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], kept: bool
+) -> None:
+    log = tmp_path / "mail.log"
+    monkeypatch.setattr(systemd, "CONFIGURATIONS", [str(tmp_path / name) for name in ("lib", "run", "etc")])
+    monkeypatch.setattr(services, "LOG_FILES", [str(log)])
+    for name, text in settings.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        return 0, attempt("AAAAAA", "bounced") if argv[0] == "journalctl" else "", ""
+
+    assert ("no log of Postfix is kept" in managers.manager("systemd", run).unlogged()) != kept
+    log.write_text(attempt("BBBBBB", "bounced"))
+    manager = managers.manager("systemd", run)
+    assert {mail["id"] for mail in events.deliveries(manager.losses())} == {"AAAAAA" if kept else "BBBBBB"}
+    assert manager.unlogged() == ""
 
 
 def test_a_journal_that_cannot_search_is_read() -> None:

@@ -26,7 +26,7 @@ def state(**given: Any) -> dict[str, Any]:
     healthy: dict[str, Any] = {
         "time": NOW, "host": "nas.lan", "relayhost": "[smtp.fastmail.com]:465", "running": True, "port_25": {},
         "queue": {"messages": 0, "bytes": 0, "oldest_seconds": 0, "reasons": []}, "losses": [], "not_handed_in": [],
-        "unreached": "", "idle": [], "ended": [], "sendmail": "",
+        "unreached": "", "idle": [], "ended": [], "sendmail": "", "unlogged": "",
     }  # fmt: skip
     return {**healthy, **given}
 

@@ -473,7 +473,7 @@ def test_every_end_has_the_same_name_and_remedy_wherever_it_is_told(
     queue = {"messages": 1, "oldest_seconds": 901, "reasons": queued.grouped(Counter([reason]), account["provider"])}
     found = {
         "time": 0, "host": "nas", "relayhost": tokens.PROXY, "running": True, "idle": [], "not_handed_in": [],
-        "sendmail": "", "queue": queue, "ended": [], "losses": [], "unreached": "",
+        "sendmail": "", "unlogged": "", "queue": queue, "ended": [], "losses": [], "unreached": "",
     }  # fmt: skip
     told = watch.message(found, health.faults(found)).text
     # This is what `smarthost login` and playbooks/check.yml say.

@@ -53,6 +53,7 @@ def state(**given: Any) -> dict[str, Any]:
         "unreached": "",
         "idle": [],
         "sendmail": "",
+        "unlogged": "",
         "ended": [],
         "problems": [],
         "healthy": True,

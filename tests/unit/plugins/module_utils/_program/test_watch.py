@@ -24,7 +24,7 @@ def state(messages: int = 0, oldest: int = 0, reason: dict[str, Any] | None = No
     return {
         "host": "nas.lan", "time": 0, "relayhost": "[x]:465", "running": True, "port_25": {"::1": "x"}, "queue": queue,
         "last_delivery": {"time": 5.0}, "losses": [], "not_handed_in": [], "unreached": "", "idle": [], "ended": [],
-        "sendmail": "", **given,
+        "sendmail": "", "unlogged": "", **given,
     }  # fmt: skip
 
 
