@@ -36,6 +36,10 @@ TEST_SECONDS = 60
 HUNG_SECONDS = 600
 # Losses that are listed for programs; the sentences count all.
 MOST_LOSSES = 100
+_STUCK = "Postfix on this host answers, but does not take the mail."
+_SEE_LOG = (
+    "Its log says why, and so may smarthost status: the disk that has /var/spool/postfix may be full or read-only."
+)
 
 
 def status(secrets: list[str] | None = None) -> dict[str, Any]:
@@ -159,7 +163,8 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
                 if code >= 300:
                     return _outcome("refused", f"{code} {answer.decode(errors='replace')}", ours)
     except (OSError, smtplib.SMTPException) as error:
-        return _outcome("not handed in", str(error), ours)
+        # No words of the provider's, whose meaning would be another.
+        return {"status": "not handed in", "said": str(error), "cause": _STUCK, "remedy": _SEE_LOG}
     times["queued"] = time.time()
     identifier = answer.decode(errors="replace").rpartition(" ")[2]
     asked_again = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import smtplib
 import time
 from collections import Counter
 from typing import Any
@@ -118,6 +119,27 @@ def test_a_notice_that_was_delivered_is_no_delivery(monkeypatch: pytest.MonkeyPa
     notice = f"{NOW:.6f} nas postfix/bounce[9]: 4F5A0B2C3D: sender non-delivery notification: 4F5A1B2C3D"
     assert told([LINES[0]], monkeypatch)["last_delivery"]["id"] == "4F5A1B2C3D"
     assert told([LINES[0], notice], monkeypatch)["last_delivery"] is None
+
+
+def test_a_postfix_that_takes_no_mail_is_not_taken_for_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Session(smtplib.SMTP):
+        def __init__(self, *_: object, **_named: object) -> None:
+            self.sock = None
+
+        def ehlo(self, name: str = "") -> tuple[int, bytes]:
+            # As where the disk is read-only.
+            raise smtplib.SMTPServerDisconnected("Connection unexpectedly closed: timed out")
+
+    monkeypatch.setattr(system, "settings", lambda *name: {} if name else {"service_manager": "none"})
+    monkeypatch.setattr(system, "values", lambda *names: {})
+    monkeypatch.setattr(system, "listening", lambda *_: {"127.0.0.1": "220 nas.lan"})
+    monkeypatch.setattr(services.ServiceManager, "unlogged", lambda _self: "")
+    monkeypatch.setattr(smtplib, "SMTP", Session)
+    monkeypatch.setattr(accounts, "passwords", list)
+    found = smarthost.send_test("root", 1)
+    assert (found["status"], found["cause"]) == (
+        "not handed in", "Postfix on this host answers, but does not take the mail."
+    )  # fmt: skip
 
 
 def test_the_state_is_json() -> None:
