@@ -16,6 +16,8 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import healt
 
 # How long Postfix may take to begin with the list.
 SECONDS = 20
+# Why mail waits that somebody has put aside.
+HELD = "on hold, so Postfix does not try it; postsuper -H ALL, as root, lets all go that was held"
 # What follows is why Postfix makes a pause with the server, and the reason of others that wait.
 SUSPENDED = "delivery temporarily suspended: "
 # What Postfix says of a server that it did not come to speak with. Not of one that it lost later on, because of a mail
@@ -42,7 +44,9 @@ def queue(provider: health.Provider, now: float) -> dict[str, Any]:
             count += 1
             size += mail["message_size"]
             oldest = min(oldest, mail["arrival_time"])
-            reasons.update({recipient.get("delay_reason", "") for recipient in mail["recipients"]} - {""})
+            # What it waited for before that is over, or not; it waits for a person now.
+            held = {HELD} if mail["queue_name"] == "hold" else None
+            reasons.update(held or {recipient.get("delay_reason", "") for recipient in mail["recipients"]} - {""})
     except Unreadable as why:
         unreadable = {"unreadable": str(why)}
     return {

@@ -87,6 +87,13 @@ def test_only_what_waits_for_the_provider_itself_is_a_reason_to_ask_it(queue: st
     assert not queued.reason_away(mail, "smtp.fastmail.com", 587)
 
 
+@pytest.mark.parametrize("recipient", [{}, {"delay_reason": WRONG_PASSWORD}])
+def test_mail_on_hold_waits_for_nothing_else(recipient: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    mail = {"queue_name": "hold", "message_size": 1, "arrival_time": 1, "recipients": [recipient]}
+    monkeypatch.setattr(queued, "mails", lambda: [mail])
+    assert [reason["reason"] for reason in queued.queue("fastmail", 2)["reasons"]] == [queued.HELD]
+
+
 def test_a_postfix_that_does_not_list_its_queue_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
