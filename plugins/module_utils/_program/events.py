@@ -22,7 +22,10 @@ _NOTICE = re.compile(r"\b([0-9A-Za-z]{6,}): (sender|postmaster) ([\w -]*)notific
 # What sendmail or Postfix' server say of mail that they have no place for, or may not write; and of what they cannot
 # read again.
 _NOT_HANDED_IN = re.compile(
-    r"mail_queue_enter: .*: (?P<reason>[^:]+)$|reject: .*: (?P<answer>452 4\.3\.1 Insufficient system storage)|"
+    r"mail_queue_enter: .*: (?P<reason>[^:]+)$|write queue file: (?P<cut>[^:]+)$|"
+    # Of mail that is too large, sendmail says so as well.
+    r"warning: uid=\d+: (?P<cut_off>(?!File too large)[^:]+)$|"
+    r"reject: .*: (?P<answer>452 4\.3\.1 Insufficient system storage)|"
     r"fatal: (?:\S+\(\d+\): )?(?P<dropped>message file too big|User \S+ is not allowed to submit mail|"
     r"No recipient addresses found in message header)|(?P<damaged>saving corrupt file \S+)"
 )

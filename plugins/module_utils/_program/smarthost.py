@@ -160,8 +160,10 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
                 if session.sock:
                     session.sock.settimeout(left())
                 code, answer = getattr(session, command)(argument)
+                if 400 <= code < 500:
+                    return {"status": "refused", "said": _said(code, answer), "cause": _STUCK, "remedy": _SEE_LOG}
                 if code >= 300:
-                    return _outcome("refused", f"{code} {answer.decode(errors='replace')}", ours)
+                    return _outcome("refused", _said(code, answer), ours)
     except (OSError, smtplib.SMTPException) as error:
         # No words of the provider's, whose meaning would be another.
         return {"status": "not handed in", "said": str(error), "cause": _STUCK, "remedy": _SEE_LOG}
@@ -182,6 +184,10 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
             return {**_outcome(found["status"], found["said"], ours), "id": identifier, "relay": found["relay"]}
         time.sleep(0.2)
     return {**_outcome("waiting", f"the provider has not answered within {seconds:g} s", ours), "id": identifier}
+
+
+def _said(code: int, answer: bytes) -> str:
+    return f"{code} {answer.decode(errors='replace')}"
 
 
 def _outcome(what: str, said: str, ours: dict[str, Any]) -> dict[str, Any]:

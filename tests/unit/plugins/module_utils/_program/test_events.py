@@ -190,6 +190,8 @@ def test_a_mail_whose_time_was_over_names_those_that_it_waited_for(how: str) -> 
             "proto=ESMTP helo=<x>",
             "452 4.3.1 Insufficient system storage",
         ),
+        ("postfix/postdrop[3]: warning: uid=0: No space left on device", "No space left on device"),
+        ("postfix/cleanup[3]: warning: C6B5158: write queue file: Disk quota exceeded", "Disk quota exceeded"),
         ("postfix/sendmail[3]: fatal: root(0): message file too big", "message file too big"),
         (
             "postfix/sendmail[3]: fatal: User nobody(65534) is not allowed to submit mail",
@@ -208,6 +210,8 @@ def test_a_mail_whose_time_was_over_names_those_that_it_waited_for(how: str) -> 
 def test_mail_that_never_got_in_is_seen(line: str, said: str) -> None:
     assert [one["said"] for one in events.not_handed_in([f"{NOW:.6f} nas {line}"], NOW - 60)] == [said]
     assert events.not_handed_in([f"{NOW:.6f} nas {line}"], NOW + 60) == []
+    # Else it would not be found in a long log.
+    assert any(text in line for text in services.LOSSES)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import smtplib
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -121,14 +122,28 @@ def test_a_notice_that_was_delivered_is_no_delivery(monkeypatch: pytest.MonkeyPa
     assert told([LINES[0], notice], monkeypatch)["last_delivery"] is None
 
 
-def test_a_postfix_that_takes_no_mail_is_not_taken_for_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        # As where the disk is read-only, and where it is full.
+        (smtplib.SMTPServerDisconnected("Connection unexpectedly closed: timed out"), "not handed in"),
+        ((452, b"4.3.1 Insufficient system storage"), "refused"),
+    ],
+)
+def test_a_postfix_that_takes_no_mail_is_not_taken_for_the_provider(
+    answer: Exception | tuple[int, bytes], status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Session(smtplib.SMTP):
         def __init__(self, *_: object, **_named: object) -> None:
             self.sock = None
 
         def ehlo(self, name: str = "") -> tuple[int, bytes]:
-            # As where the disk is read-only.
-            raise smtplib.SMTPServerDisconnected("Connection unexpectedly closed: timed out")
+            return 250, b"nas.lan"
+
+        def mail(self, sender: str, options: Sequence[str] = ()) -> tuple[int, bytes]:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
     monkeypatch.setattr(system, "settings", lambda *name: {} if name else {"service_manager": "none"})
     monkeypatch.setattr(system, "values", lambda *names: {})
@@ -137,9 +152,7 @@ def test_a_postfix_that_takes_no_mail_is_not_taken_for_the_provider(monkeypatch:
     monkeypatch.setattr(smtplib, "SMTP", Session)
     monkeypatch.setattr(accounts, "passwords", list)
     found = smarthost.send_test("root", 1)
-    assert (found["status"], found["cause"]) == (
-        "not handed in", "Postfix on this host answers, but does not take the mail."
-    )  # fmt: skip
+    assert (found["status"], found["cause"]) == (status, "Postfix on this host answers, but does not take the mail.")
 
 
 def test_the_state_is_json() -> None:
