@@ -79,6 +79,7 @@ def test_what_is_wrong_is_a_sentence(given: dict[str, Any], problem: str) -> Non
     [
         ("No space left on device", "Make room"),
         ("create file maildrop/1.2: Permission denied", "NoNewPrivileges and DynamicUser, or let it send by SMTP"),
+        ("create file maildrop/1.2: Permission denied", "backup, run: postfix set-permissions."),
         ("create file maildrop/1.2: Read-only file system", "ReadWritePaths=/var/spool/postfix"),
         ("message file too big", "message_size_limit"),
         ("User nobody(65534) is not allowed to submit mail", "authorized_submit_users"),
