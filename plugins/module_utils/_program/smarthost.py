@@ -379,5 +379,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         return call(given)
+    except PermissionError as error:
+        print(f"Only root may read {error.filename}. Run: sudo smarthost {given.command}", file=sys.stderr)
+        return 2
     except (BrokenPipeError, KeyboardInterrupt):
         return 130
