@@ -284,7 +284,8 @@ class Host:
         program = os.path.join(self.compiled_in["daemon_directory"], "master")
         with suppress(OSError):
             # What a package brings has the time of its making; only the other time is that of the installation.
-            return os.stat(self._master_file()).st_mtime < os.stat(program).st_ctime
+            # What is later than now tells that the clock was put back.
+            return os.stat(self._master_file()).st_mtime < os.stat(program).st_ctime < time.time()
         return False
 
     def _is_unread(self) -> bool:

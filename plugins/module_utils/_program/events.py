@@ -27,7 +27,8 @@ _NOT_HANDED_IN = re.compile(
     r"warning: uid=\d+: (?P<cut_off>(?!File too large)[^:]+)$|"
     r"reject: .*: (?P<answer>452 4\.3\.1 Insufficient system storage)|"
     r"fatal: (?:\S+\(\d+\): )?(?P<dropped>message file too big|User \S+ is not allowed to submit mail|"
-    r"No recipient addresses found in message header)|(?P<damaged>saving corrupt file \S+)"
+    r"No recipient addresses found in message header|open \S+/main\.cf: Permission denied)|"
+    r"(?P<damaged>saving corrupt file \S+)"
 )
 
 

@@ -32,8 +32,10 @@ _NO_WAY_CODES = ("5.4.1", "5.4.4")
 _NO_CODES = ("", "5.0.0")
 # What is said of mail that did not get into the queue, or out of it again -> what to do.
 _HANDING_IN = {
+    "main.cf": "Not all users may read it, and so their programs cannot send. Run: chmod 755 /etc/postfix.",
     "denied": "A program that sends mail may not write into the queue: in its service's unit, remove NoNewPrivileges "
-    "and DynamicUser, or let it send by SMTP to 127.0.0.1, port 25.",
+    "and DynamicUser, or let it send by SMTP to 127.0.0.1, port 25. If all programs are refused, as after a restored "
+    "backup, run: postfix set-permissions.",
     "Read-only": "A program that sends mail sees the queue as read-only: in its service's unit, add "
     "ReadWritePaths=/var/spool/postfix. If all programs see it so, look at the disk.",
     "too big": "It is larger than message_size_limit: let the program send less in one mail.",

@@ -35,7 +35,9 @@ def decide(
     another reason; such mail must not be hurried. `reached` connects to the provider, so it is asked if that decides.
     """
     away = {identifier: reason for identifier, reason in waiting.items() if reason}
-    ids, reason = memory.get("ids", []), memory.get("reason", "")
+    # Later than now it would be where the clock was put back; then they may as well be told again.
+    ids = memory.get("ids", []) if memory.get("at", now) <= now else []
+    reason = memory.get("reason", "")
     if ids:
         if any(waiting.get(identifier) is None for identifier in ids):
             # It has left, or the provider has answered.

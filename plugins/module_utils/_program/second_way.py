@@ -32,13 +32,14 @@ def decide(
     if memory.get("on"):
         if not reached():
             return {"on": True, "since": memory["since"]}
-        back = memory.get("back", now)
+        # Never later than now: the clock may have been put back.
+        back = min(memory.get("back", now), now)
         return {} if now - back >= BACK_SECONDS else {**memory, "back": back}
     # What waits may be just under way; what was seen long ago was another outage.
     known = now - memory.get("seen", 0) < SEEN_SECONDS
     if not (waits or known) or reached():
         return {}
-    since = memory["since"] if known else now
+    since = min(memory["since"], now) if known else now
     return {"on": now - since >= 60 * minutes, "since": since, "seen": now}
 
 

@@ -42,8 +42,8 @@ RECENT_LINES = 2000
 # What they say of mail that was given up or never got in, and of notices; and for how long that counts.
 LOSSES = (
     "status=bounced", "status=expired", "status=force-expired", "notification: ", "mail_queue_enter: ",
-    "write queue file: ", "warning: uid=", "Insufficient system storage", "message file too big",
-    "is not allowed to submit mail", "No recipient addresses found", "saving corrupt file",
+    "main.cf: Permission denied", "write queue file: ", "warning: uid=", "Insufficient system storage",
+    "message file too big", "is not allowed to submit mail", "No recipient addresses found", "saving corrupt file",
 )  # fmt: skip
 LOSS_SECONDS = 86400
 # Of each file of a log.

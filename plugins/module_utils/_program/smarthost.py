@@ -71,7 +71,7 @@ def status(secrets: list[str] | None = None) -> dict[str, Any]:
         "listening": up,
         "port_25": answers,
         "sendmail": system.other_sendmail(),
-        "unlogged": manager.unlogged(),
+        "unlogged": manager.unlogged() if ours else "",
         **logged(manager, ours, now, presets),
     })  # fmt: skip
     asking.join()
@@ -141,7 +141,7 @@ def _send_test(to: str, seconds: float, token: str, times: dict[str, float | Non
     if address is None:
         said = "; ".join(f"{address} port 25: {answer}" for address, answer in answers.items())
         return {"status": "not handed in", "said": said, "cause": "Postfix does not answer.", "remedy": health.START_IT}
-    if manager.unlogged():
+    if ours and manager.unlogged():
         return {"status": "not handed in", "said": manager.unlogged()}
     mail = EmailMessage()
     host = parameters.get("myhostname", socket.gethostname())
@@ -382,5 +382,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         return call(given)
+    except PermissionError as error:
+        print(f"Only root may read {error.filename}. Run: sudo smarthost {given.command}", file=sys.stderr)
+        return 2
     except (BrokenPipeError, KeyboardInterrupt):
         return 130

@@ -139,6 +139,18 @@ def test_what_is_wrong_with_time_itself_does_not_say_that_postfix_has_read_nothi
     assert here(folder).astray() == ""
 
 
+@pytest.mark.usefixtures("queue_manager")
+def test_a_clock_that_was_put_back_says_nothing_of_the_program(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = time.time() - 3600
+    os.utime(folder / "pid/master.pid", (there, there))
+    (folder / "master").touch()
+    time.sleep(0.02)
+    found = here(folder, postconf=f"daemon_directory = {folder}\n")
+    assert found.astray() == "an update has replaced its program, and the old one goes on"
+    monkeypatch.setattr(host.time, "time", lambda: there)
+    assert found.astray() == ""
+
+
 # --- a daemon that answers --------------------------------------------------------------------------
 
 

@@ -192,6 +192,10 @@ def test_a_mail_whose_time_was_over_names_those_that_it_waited_for(how: str) -> 
         ),
         ("postfix/postdrop[3]: warning: uid=0: No space left on device", "No space left on device"),
         ("postfix/cleanup[3]: warning: C6B5158: write queue file: Disk quota exceeded", "Disk quota exceeded"),
+        (
+            "postfix/sendmail[3]: fatal: open /etc/postfix/main.cf: Permission denied",
+            "open /etc/postfix/main.cf: Permission denied",
+        ),
         ("postfix/sendmail[3]: fatal: root(0): message file too big", "message file too big"),
         (
             "postfix/sendmail[3]: fatal: User nobody(65534) is not allowed to submit mail",

@@ -78,7 +78,9 @@ def test_what_is_wrong_is_a_sentence(given: dict[str, Any], problem: str) -> Non
     ("said", "remedy"),
     [
         ("No space left on device", "Make room"),
+        ("open /etc/postfix/main.cf: Permission denied", "Run: chmod 755 /etc/postfix"),
         ("create file maildrop/1.2: Permission denied", "NoNewPrivileges and DynamicUser, or let it send by SMTP"),
+        ("create file maildrop/1.2: Permission denied", "backup, run: postfix set-permissions."),
         ("create file maildrop/1.2: Read-only file system", "ReadWritePaths=/var/spool/postfix"),
         ("message file too big", "message_size_limit"),
         ("User nobody(65534) is not allowed to submit mail", "authorized_submit_users"),

@@ -49,6 +49,14 @@ def test_a_provider_that_is_away_is_asked_at_each_look() -> None:
     assert house.look() == retry.FLUSH
 
 
+def test_what_waits_leaves_although_the_clock_was_put_back() -> None:
+    house = House()
+    house.now = 90000
+    assert house.look() == retry.FLUSH
+    # What Postfix has put off until tomorrow would leave the day after.
+    assert house.look(-86400) == retry.FLUSH
+
+
 def test_what_waits_leaves_when_the_provider_is_back() -> None:
     house = House()
     assert house.look() == retry.FLUSH

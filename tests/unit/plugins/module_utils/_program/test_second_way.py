@@ -56,3 +56,15 @@ def test_it_ends_when_the_provider_has_been_back_for_two_minutes_whatever_waits(
     assert look.on(reached=True, waits=False, times=4)
     assert not look.on(reached=True, waits=False)
     assert look.memory == {}
+
+
+def test_a_clock_that_was_put_back_makes_nothing_last_longer() -> None:
+    look = Look()
+    look.now += 86400
+    look.on(reached=False)
+    look.now -= 86400
+    assert not look.on(reached=False)
+    assert look.on(reached=False, times=30)
+    look.on(reached=True)
+    look.now -= 86400
+    assert not look.on(reached=True, times=5)

@@ -195,3 +195,14 @@ def test_what_a_server_says_that_several_accounts_have_is_said_of_none(monkeypat
     said = {host: health.explained(f"connect to {host}[1.2.3.4]:587: x", presets) for host in servers.values()}
     of = {host: meaning.get("account") for host, meaning in said.items()}
     assert of == {"smtp.fastmail.com": None, "smtp.mail.me.com": "b", "mail.club.test": None}
+
+
+def test_who_may_not_read_main_cf_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def denied() -> str:
+        raise PermissionError(13, "Permission denied", "/etc/postfix/main.cf")
+
+    monkeypatch.setattr(system, "main_cf", denied)
+    assert smarthost.main(["status"]) == 2
+    assert capsys.readouterr().err == "Only root may read /etc/postfix/main.cf. Run: sudo smarthost status\n"
