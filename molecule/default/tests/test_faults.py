@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from conftest import LAB, NAME, NEW_PASSWORD, PASSWORD, Change, Counted, changed, long, run, said
+from conftest import LAB, NAME, NEW_PASSWORD, PASSWORD, Change, Counted, changed, forget_the_log, long, run, said
 from testinfra.host import Host
 
 from workshop.lab.host import exec, podman
@@ -252,6 +252,8 @@ def test_a_full_spool_does_not_keep_a_run_from_its_end(
     provider.answer(True)
     mails.hand_in(1)
     mails.arrive_once(provider)
+    assert "Mail could not even be handed in" in host.run("smarthost status").stdout
+    forget_the_log(host)
 
 
 # --- interrupted ----------------------------------------------------------------------------------
