@@ -70,7 +70,7 @@ def identity() -> Iterator[Provider]:
     provider = Provider(LAB)
     provider.take_tokens()
     refused = run(**VARIABLES)
-    assert refused.returncode != 0 and "playbooks/consent.yml" in said(refused)
+    assert refused.returncode != 0 and "playbooks/consent.yml" in said(refused), said(refused)
     asked = consent()
     assert f"enter HOMELAB42 and sign in as {TOKEN_ACCOUNT}" in said(asked)
     assert f"{NAME}: {TOKEN_ACCOUNT} has consented." in said(asked)
