@@ -82,6 +82,8 @@ smtputf8_enable = no
 smtpd_client_connection_count_limit = @concurrency@
 smtpd_client_auth_rate_limit = {LOGINS_A_MINUTE}
 smtpd_client_event_limit_exceptions =
+# The lab's name service pauses when a container comes or goes, for longer than a client waits.
+smtpd_peername_lookup = no
 # The default is a pause that keeps attackers busy; here only tests would wait.
 smtpd_error_sleep_time = 0
 
