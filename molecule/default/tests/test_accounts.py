@@ -256,6 +256,9 @@ def test_an_account_without_a_login_or_tls_stands_beside_one_with(
             assert time.monotonic() < deadline
             time.sleep(0.2)
         assert "250 taken" in by_address.log()
+        # The one beside it is verified as ever.
+        provider.use_certificate("untrusted")
+        assert "not verified" in Mail(host, sender="root", to="friend@elsewhere.test").reason_it_waits()
     finally:
         host.run_expect([0], "systemctl stop relay")
 
