@@ -41,6 +41,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
     if drift:
         notes.append("site.yml would change this host: it has not yet " + ", ".join(drift) + ".")
     ago = system.span(max(0, (now or time.time()) - sent["time"])) + " ago" if sent and sent["time"] else ""
+    none = "unknown" if waiting.get("unreadable") else "empty"
     # A provider that cannot be reached now is no fault of the host as long as no mail is stuck.
     healthy = state["healthy"] and not drift and login["verdict"] != "refused"
     return {
@@ -51,11 +52,7 @@ def check_row(host: str, found: Mapping[str, Any], now: float | None = None) -> 
         "postfix": "up" if state["running"] else "down",
         "login": login["verdict"],
         "accounts": {name: said for name, said in login.get("accounts", {}).items() if name},
-        "queue": f"{waiting['messages']}, {system.span(waiting['oldest_seconds'])}"
-        if waiting["messages"]
-        else "unknown"
-        if waiting.get("unreadable")
-        else "empty",
+        "queue": f"{waiting['messages']}, {system.span(waiting['oldest_seconds'])}" if waiting["messages"] else none,
         "last sent": ago or "not in the log",
         "notes": list(dict.fromkeys(note for note in notes if note)),
     }

@@ -111,7 +111,7 @@ def judge(settings: Values, providers: Mapping[str, Values]) -> Verdict:
     verdict.plan["take_over"] = bool(settings.get("take_over"))
     verdict.plan["verify_login"] = _verify_login(verdict)
     verdict.plan["aliases"] = read_aliases(verdict, account["from"])
-    # Where nobody is said to get root's mail, that of the account's senders goes to its From, not to who the hub knows.
+    # If root has no alias, what an account's senders write to root goes to that account's From, past the hub.
     for one in accounts if "root" not in verdict.plan["aliases"] else [account]:
         check_mailbox(verdict, one)
     account["generic"] = read_generic(verdict, account["username"])

@@ -36,7 +36,7 @@ _PROGRAMS = {
     "pickup/unix": ("pickup",), "pickup/fifo": ("pickup",), "qmgr/unix": ("qmgr", "oqmgr"),
     "qmgr/fifo": ("qmgr", "oqmgr"),
 }  # fmt: skip
-# Without these, mail does not leave, or nobody learns why; each with a line that works everywhere.
+# Without these, mail does not leave, or the reason stays unknown; each with a line that works everywhere.
 _NEEDED = {
     "pickup/unix": "n - n 60 1 pickup",
     "cleanup/unix": "n - n - 0 cleanup",

@@ -52,8 +52,8 @@ class Original:
     def is_due(self, plan: Plan) -> bool:
         """Whether what is here now was here before the role.
 
-        A record from before is of a run that has failed, or was given up: it does not say what is here now. But where
-        nothing is, somebody has taken the role's main.cf away.
+        A record from before is of a run that has failed, or was given up: it does not say what is here now. But if
+        there is no main.cf, the role's was taken away.
         """
         return not plan.kept and bool(plan.before or not self.found())
 

@@ -16,7 +16,7 @@ from ansible_collections.homelab.mail.plugins.module_utils._program import healt
 
 # How long Postfix may take to begin with the list.
 SECONDS = 20
-# Why mail waits that somebody has put aside.
+# Why mail on hold waits.
 HELD = "on hold, so Postfix does not try it; postsuper -H ALL, as root, lets all go that was held"
 # What follows is why Postfix makes a pause with the server, and the reason of others that wait.
 SUSPENDED = "delivery temporarily suspended: "
